@@ -1,0 +1,110 @@
+//! The start of a freestanding executable: from the kernel's `_start` to a protocol's `serve`, without libc.
+//!
+//! Exec is most of what a connection costs under a super-server, so little happens here: no relocation, no allocator, no
+//! thread-local storage, and eight system calls before the first byte is read.
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!(
+    "the freestanding executables have start-up code for x86_64 Linux alone: `cargo build -p tine -p tcpserver` builds \
+     everything else, and `tine serve --inetd` does their work"
+);
+
+mod arguments;
+mod kernel;
+mod mem;
+
+use core::mem::ManuallyDrop;
+
+use connection::{Alarm, Connection, Endpoint, Fd, Host, Outcome, Pressure};
+use handlers::{Open, Settings};
+
+use arguments::{Arguments, Words};
+
+/// Defines `_start` for one protocol.
+macro_rules! executable {
+    ($protocol:ty) => {
+        fn main(stack: start::Stack) -> ! {
+            start::run::<$protocol>(stack)
+        }
+    };
+}
+pub(crate) use executable;
+pub(crate) use kernel::Stack;
+
+/// The whole life of the process.
+pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
+    let mut settings = Settings::default();
+    let arguments = Words::new(stack.arguments());
+    let quiet = match arguments::read(P::PROTOCOL, arguments, &mut settings) {
+        Ok(Arguments { quiet }) => quiet,
+        Err(status) => kernel::exit(status),
+    };
+    let pressure = Pressure::new();
+    #[allow(unsafe_code, reason = "a promise about this very frame")]
+    // SAFETY: this function does not return, so its frame is there until the process ends.
+    unsafe {
+        kernel::drain_on_sigterm(&pressure);
+    }
+    kernel::default_signals();
+    settings.poll = !time_out(&settings);
+    // The kernel closes what is open when the process ends; to do so ourselves would be one call more.
+    let mut protocol = match P::open(&settings) {
+        Ok(protocol) => ManuallyDrop::new(protocol),
+        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, error.path, error.errno)),
+    };
+    let told = endpoint(&stack, b"TCPREMOTEIP=", b"TCPREMOTEPORT=");
+    // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.
+    let log = if quiet || (told.is_none() && kernel::same_socket(2, 0)) { None } else { Some(Fd(2)) };
+    let alarm = Alarm::new(kernel::alarm, kernel::now);
+    let connection = Connection {
+        input: Fd(0),
+        output: Fd(1),
+        peer: peer(told, log),
+        local: endpoint(&stack, b"TCPLOCALIP=", b"TCPLOCALPORT=").unwrap_or(Endpoint::UNKNOWN),
+        log,
+        host: &Host { now: kernel::now, alarm: &alarm, pressure: &pressure },
+    };
+    kernel::exit(protocol.serve(&connection).status())
+}
+
+/// Makes the descriptors time out by themselves, as those are that `tine` accepts. False when they are no sockets.
+fn time_out(settings: &Settings<'_>) -> bool {
+    let receive = settings.idle_timeout.min(settings.header_timeout);
+    // Not every socket is TCP, and one that is works without this too.
+    let timed = kernel::timeout(0, kernel::SO_RCVTIMEO, receive)
+        && kernel::timeout(1, kernel::SO_SNDTIMEO, settings.write_timeout);
+    if timed {
+        kernel::no_delay(1);
+    }
+    timed
+}
+
+/// The client, as a UCSPI super-server tells it. inetd does not; then the kernel is asked, if a log line needs it.
+fn peer(told: Option<Endpoint>, log: Option<Fd>) -> Endpoint {
+    match told {
+        Some(peer) => peer,
+        None if log.is_some() => kernel::peer(0),
+        None => Endpoint::UNKNOWN,
+    }
+}
+
+fn endpoint(stack: &Stack, ip: &[u8], port: &[u8]) -> Option<Endpoint> {
+    let ip = variable(stack, ip)?;
+    let digits = variable(stack, port).unwrap_or_default();
+    let number = digits.iter().fold(0u16, |number, digit| {
+        number.saturating_mul(10).saturating_add(u16::from(digit.wrapping_sub(b'0').min(9)))
+    });
+    Some(Endpoint::from_text(ip, number))
+}
+
+#[inline(never)]
+fn variable(stack: &Stack, name: &[u8]) -> Option<&'static [u8]> {
+    Words::new(stack.environment()).find_map(|word| word.strip_prefix(name))
+}
+
+/// A panic is a bug. It ends the process, which is one connection; there is no room to format what it says.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    kernel::write(2, b"tine: fatal: internal error\n");
+    kernel::exit(Outcome::Fault.status())
+}

@@ -1,0 +1,211 @@
+//! Small files in memory, for a child that serves one connection after another.
+//!
+//! An entry is what open, fstat and read gave; it is trusted for a second and then made anew, so that nobody is shown a
+//! file that is older than that. One process, one thread: there is nothing to lock.
+
+use connection::Time;
+
+use super::file::Meta;
+use super::path::Path;
+
+/// What a handler keeps of the files that it sent: small ones in a [`Cache`], or, as `()`, nothing. A process for one
+/// connection has no use for a cache, and an executable of that kind no code for one.
+pub trait Keep {
+    /// Where it is kept.
+    fn cache(&mut self) -> Option<&mut Cache>;
+}
+
+impl Keep for () {
+    fn cache(&mut self) -> Option<&mut Cache> {
+        None
+    }
+}
+
+impl Keep for Option<&mut Cache> {
+    fn cache(&mut self) -> Option<&mut Cache> {
+        self.as_deref_mut()
+    }
+}
+
+/// How many files.
+const SLOTS: usize = 16;
+/// Longest path of a file that is kept.
+const PATH: usize = 128;
+/// Largest file that is kept.
+pub(crate) const BODY: usize = 16 << 10;
+/// How long an entry is trusted, in microseconds.
+const TRUSTED: u64 = 1_000_000;
+
+/// A bounded set of small files. It is plain data and all zero when empty, so that it costs no memory before it is used.
+pub struct Cache {
+    slots: [Slot; SLOTS],
+    bodies: [[u8; BODY]; SLOTS],
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    /// 0: nothing is kept here.
+    path_len: u8,
+    path: [u8; PATH],
+    meta: Meta,
+    read: Time,
+}
+
+/// A slot that holds what was asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Hit {
+    slot: usize,
+    pub(crate) meta: Meta,
+}
+
+impl Cache {
+    /// An empty cache.
+    #[must_use]
+    pub const fn new() -> Cache {
+        let slot = Slot {
+            path_len: 0,
+            path: [0; PATH],
+            meta: Meta { size: 0, modified: 0, nanoseconds: 0 },
+            read: Time { seconds: 0, nanoseconds: 0 },
+        };
+        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS] }
+    }
+
+    /// Forgets everything, without touching memory where there is nothing to forget.
+    pub(crate) fn clear(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.path_len > 0) {
+            slot.path_len = 0;
+        }
+    }
+
+    /// The file of that path, unless it is too old or not there.
+    pub(crate) fn find(&self, path: &Path<'_>, now: Time) -> Option<Hit> {
+        let path = path.as_bytes();
+        let slot = self.slots.iter().position(|slot| !path.is_empty() && slot.path() == path)?;
+        let found = self.slots.get(slot)?;
+        // A clock that went back is no reason to trust: the monotonic one does not.
+        (now >= found.read && now.micros_since(found.read) < TRUSTED).then_some(Hit { slot, meta: found.meta })
+    }
+
+    /// The bytes of a file that was found.
+    pub(crate) fn body(&self, hit: Hit) -> &[u8] {
+        self.bodies.get(hit.slot).and_then(|body| body.get(..hit.meta.size as usize)).unwrap_or(&[])
+    }
+
+    /// Keeps a file that `read` reads, in place of the same path's older state or of the entry that is oldest. `None`
+    /// when it does not fit or `read` does not fill the whole.
+    pub(crate) fn keep(
+        &mut self,
+        path: &Path<'_>,
+        meta: Meta,
+        now: Time,
+        read: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Option<Hit> {
+        let path = path.as_bytes();
+        if path.is_empty() || path.len() > PATH || meta.size > BODY as u64 {
+            return None;
+        }
+        let same = self.slots.iter().position(|slot| slot.path() == path);
+        let oldest = || (0..SLOTS).min_by_key(|&slot| self.slots.get(slot).map(|slot| slot.read));
+        let slot = same.or_else(oldest)?;
+        let place = self.slots.get_mut(slot)?;
+        // Empty while it is being filled.
+        place.path_len = 0;
+        place.read = Time::default();
+        if !read(self.bodies.get_mut(slot)?.get_mut(..meta.size as usize)?) {
+            return None;
+        }
+        place.path.get_mut(..path.len())?.copy_from_slice(path);
+        *place = Slot { path_len: path.len() as u8, meta, read: now, ..*place };
+        Some(Hit { slot, meta })
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl core::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    fn path(&self) -> &[u8] {
+        self.path.get(..usize::from(self.path_len)).unwrap_or(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::boxed::Box;
+    use std::string::String;
+
+    fn path(name: &str) -> Path<'static> {
+        let mut path = Path::new(Box::leak(Box::new([0; 512])));
+        path.resolve(std::format!("/{name}").as_bytes(), b"i").unwrap();
+        path
+    }
+
+    fn meta(size: u64) -> Meta {
+        Meta { size, modified: 9, nanoseconds: 0 }
+    }
+
+    fn at(millis: i64) -> Time {
+        Time { seconds: millis / 1000, nanoseconds: (millis % 1000 * 1_000_000) as u32 }
+    }
+
+    fn keep(cache: &mut Cache, name: &str, body: &[u8], millis: i64) -> bool {
+        let fill = |buffer: &mut [u8]| {
+            buffer.copy_from_slice(body);
+            true
+        };
+        cache.keep(&path(name), meta(body.len() as u64), at(millis), fill).is_some()
+    }
+
+    fn get(cache: &Cache, name: &str, millis: i64) -> Option<String> {
+        let hit = cache.find(&path(name), at(millis))?;
+        Some(String::from_utf8(cache.body(hit).to_vec()).unwrap())
+    }
+
+    #[test]
+    fn an_entry_lives_for_a_second() {
+        let mut cache = Box::new(Cache::new());
+        assert_eq!(get(&cache, "a", 5_000), None);
+        assert!(keep(&mut cache, "a", b"one", 5_000));
+        assert_eq!(get(&cache, "a", 5_999).as_deref(), Some("one"));
+        assert_eq!(get(&cache, "a", 6_000), None);
+        assert_eq!(get(&cache, "a", 4_999), None);
+        assert_eq!(get(&cache, "b", 5_000), None);
+        assert!(keep(&mut cache, "a", b"two2", 6_000));
+        assert_eq!(get(&cache, "a", 6_001).as_deref(), Some("two2"));
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let mut cache = Box::new(Cache::new());
+        for i in 0..20 {
+            assert!(keep(&mut cache, &std::format!("f{i}"), &[b'0' + i], 10_000 + i64::from(i)));
+        }
+        for i in 0..20 {
+            let expect = (i >= 4).then(|| String::from(char::from(b'0' + i)));
+            assert_eq!(get(&cache, &std::format!("f{i}"), 10_100), expect, "{i}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_or_was_not_read_is_not_kept() {
+        let mut cache = Box::new(Cache::new());
+        assert!(keep(&mut cache, &"p".repeat(PATH), b"x", 1_000));
+        assert!(!keep(&mut cache, &"p".repeat(PATH + 1), b"x", 1_000));
+        assert!(keep(&mut cache, "a", &[b'x'; BODY], 1_000));
+        assert!(!keep(&mut cache, "b", &[b'x'; BODY + 1], 1_000));
+        assert!(cache.keep(&path("a"), meta(3), at(1_000), |_| false).is_none());
+        assert_eq!(get(&cache, "a", 1_000), None);
+    }
+}

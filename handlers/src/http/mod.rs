@@ -1,0 +1,231 @@
+//! HTTP/1.0 and HTTP/1.1: the files beneath a root, to GET and HEAD (RFC 9110, RFC 9112).
+//!
+//! In the order of a request: `receive` holds its bytes, `request` reads its head, `path` finds what it names,
+//! `cache` and `file` open that, `conditional` and `range` decide how much of it is wanted, `response` and
+//! `answer` send it, `log` tells of it.
+//!
+//! Steps that are called in one place are still not inlined where that makes the whole smaller: a function that does one
+//! thing keeps what it works with in registers, and its frame is gone before the next one needs space.
+
+mod answer;
+mod cache;
+mod conditional;
+mod file;
+mod log;
+mod mime;
+mod path;
+mod range;
+mod receive;
+mod request;
+mod response;
+mod status;
+
+pub use cache::{Cache, Keep};
+
+use connection::{Connection, Handler, Outcome, Time};
+use rustix::fd::OwnedFd;
+
+use crate::io::{Failure, Read, Stream, after};
+use crate::options::{HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, WRITE_TIMEOUT};
+use crate::{Open, OpenError, Protocol, Settings};
+
+use answer::Answer;
+use path::Path;
+use receive::Receiver;
+use request::NoRequest;
+use status::Status;
+
+/// `http`, as the command line shows it.
+pub const PROTOCOL: Protocol = Protocol {
+    name: "http",
+    about: "Serves the files beneath ROOT (HTTP/1.0 and HTTP/1.1)",
+    client_speaks_first: true,
+    has_root: true,
+    options: &[INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
+};
+
+/// The handler.
+#[derive(Debug)]
+pub struct Http<'a, K = ()> {
+    settings: Settings<'a>,
+    root: OwnedFd,
+    kept: K,
+}
+
+impl<'a> Open<'a> for Http<'a> {
+    const PROTOCOL: &'static Protocol = &PROTOCOL;
+
+    fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
+        let root = file::open_root(settings.root).map_err(|errno| OpenError::new(settings.root, errno))?;
+        Ok(Http { settings: *settings, root, kept: () })
+    }
+}
+
+impl<'a, K> Http<'a, K> {
+    /// With a cache of small files, for a child that serves many connections, or with none yet.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<&'a mut Cache>) -> Http<'a, Option<&'a mut Cache>> {
+        let mut kept = cache;
+        if let Some(cache) = &mut kept {
+            // It may have served another root.
+            cache.clear();
+        }
+        Http { settings: self.settings, root: self.root, kept }
+    }
+}
+
+/// Where a connection stands between two reads.
+struct Progress {
+    /// When the bytes in hand began to come.
+    began: Time,
+    /// Until when more must come.
+    deadline: Time,
+    /// The bytes in hand are part of a head.
+    partial: bool,
+    /// A request was answered already.
+    idle: bool,
+}
+
+impl<K: Keep> Handler for Http<'_, K> {
+    // A frame of its own: opening the root needs as much stack, and needs it before this.
+    #[inline(never)]
+    fn serve(&mut self, connection: &Connection<'_>) -> Outcome {
+        let stream = Stream::new(connection, &self.settings);
+        let began = stream.now();
+        stream.allow(began, &self.settings);
+        let deadline = after(began, self.settings.header_timeout);
+        let mut progress = Progress { began, deadline, partial: false, idle: false };
+        let (mut buffer, mut path) = ([0; receive::SHORT], [0; path::SHORT]);
+        let mut receiver = Receiver::new(&mut buffer);
+        let outcome = self.talk(connection, &stream, &mut progress, &mut receiver, &mut Path::new(&mut path));
+        outcome.unwrap_or_else(|| self.talk_at_length(connection, &stream, &mut progress, &receiver))
+    }
+}
+
+impl<K: Keep> Http<'_, K> {
+    /// Goes on with larger buffers, in a frame that only clients with long heads pay for.
+    #[cold]
+    #[inline(never)]
+    fn talk_at_length(
+        &mut self,
+        connection: &Connection<'_>,
+        stream: &Stream<'_>,
+        progress: &mut Progress,
+        receiver: &Receiver<'_>,
+    ) -> Outcome {
+        let (mut buffer, mut path) = ([0; receive::LONGEST], [0; path::LONGEST]);
+        let mut receiver = receiver.grown(&mut buffer);
+        let outcome = self.talk(connection, stream, progress, &mut receiver, &mut Path::new(&mut path));
+        outcome.unwrap_or(Outcome::Fault)
+    }
+
+    /// Answers requests until the connection ends; `None` when a head or a path does not fit, and a larger buffer may
+    /// hold it.
+    #[inline(never)]
+    fn talk(
+        &mut self,
+        connection: &Connection<'_>,
+        stream: &Stream<'_>,
+        progress: &mut Progress,
+        receiver: &mut Receiver<'_>,
+        path: &mut Path<'_>,
+    ) -> Option<Outcome> {
+        loop {
+            let parsed = if receiver.is_empty() { Err(NoRequest::Partial) } else { request::parse(receiver.bytes()) };
+            match parsed {
+                Ok(request) if !path.has_room(request.path.len()) && !receiver.is_largest() => {
+                    return None;
+                }
+                Ok(request) => {
+                    if progress.partial {
+                        // The deadline was for the head: the answer has its own.
+                        stream.allow(stream.now(), &self.settings);
+                    }
+                    let answer = answer::answer(self, connection, stream, path, &request);
+                    let now = stream.now();
+                    record(connection, &answer, request.line, now.micros_since(progress.began));
+                    let (len, body) = (request.len, request.body);
+                    receiver.answered(len);
+                    if !answer.keep {
+                        return Some(close(&answer, stream, body || !receiver.is_empty()));
+                    }
+                    receiver.skip_empty_lines();
+                    stream.allow(now, &self.settings);
+                    let deadline = after(now, self.settings.idle_timeout);
+                    *progress = Progress { began: now, deadline, partial: false, idle: true };
+                    continue;
+                }
+                Err(NoRequest::Partial) if receiver.is_full() && !receiver.is_largest() => return None,
+                Err(NoRequest::Partial) if receiver.is_full() => {
+                    let line = receiver.bytes().contains(&b'\n');
+                    let status = if line { Status::HeadTooLarge } else { Status::UriTooLong };
+                    return Some(refuse(connection, stream, status, progress.began));
+                }
+                Err(NoRequest::Partial) => {}
+                Err(NoRequest::Malformed(status)) => return Some(refuse(connection, stream, status, progress.began)),
+            }
+            if receiver.is_empty() {
+                if progress.idle && connection.host.pressure.is_draining() {
+                    return Some(Outcome::Served);
+                }
+            } else if !progress.partial {
+                // Part of a head: what is still to come must come before a time that no trickle puts off.
+                progress.partial = true;
+                if progress.idle {
+                    progress.deadline = after(progress.began, self.settings.header_timeout);
+                }
+                let left = progress.deadline.micros_since(stream.now()).div_ceil(1_000_000);
+                connection.host.alarm.deadline(left as u32);
+            } else if stream.now() >= progress.deadline {
+                return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+            }
+            match stream.read(receiver.room(), progress.deadline) {
+                Read::Bytes(len) => {
+                    if receiver.is_empty() {
+                        progress.began = stream.now();
+                    }
+                    receiver.received(len);
+                    receiver.skip_empty_lines();
+                }
+                Read::Interrupted => {}
+                Read::TimedOut if !receiver.is_empty() => {
+                    return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                }
+                Read::End if !receiver.is_empty() => {
+                    return Some(refuse(connection, stream, Status::BadRequest, progress.began));
+                }
+                Read::End | Read::TimedOut | Read::Broken => return Some(Outcome::Served),
+            }
+        }
+    }
+}
+
+/// The end of a connection behind its last response.
+fn close(answer: &Answer, stream: &Stream<'_>, unread: bool) -> Outcome {
+    if unread && answer.sent.end.is_ok() {
+        stream.linger();
+    }
+    match (answer.sent.end, answer.status) {
+        (Err(Failure::Shrunk | Failure::File), _) => Outcome::Fault,
+        (_, Status::InternalServerError | Status::ServiceUnavailable) => Outcome::Fault,
+        (_, Status::BadRequest) => Outcome::Refused,
+        _ => Outcome::Served,
+    }
+}
+
+/// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
+#[cold]
+fn refuse(connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
+    let answer = answer::refuse(connection, stream, status);
+    record(connection, &answer, b"", stream.now().micros_since(began));
+    if answer.sent.end.is_ok() {
+        stream.linger();
+    }
+    if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
+}
+
+/// One answer, one line.
+fn record(connection: &Connection<'_>, answer: &Answer, request: &[u8], micros: u64) {
+    let (status, bytes, now) = (answer.status.code(), answer.sent.bytes, answer.now);
+    log::access(connection, &log::Entry { request, status, bytes, micros, now });
+}

@@ -1,0 +1,54 @@
+//! Status codes (RFC 9110 section 15).
+
+use crate::text::numbered;
+
+/// A status that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Status {
+    Ok = 200,
+    PartialContent = 206,
+    MovedPermanently = 301,
+    NotModified = 304,
+    BadRequest = 400,
+    Forbidden = 403,
+    NotFound = 404,
+    MethodNotAllowed = 405,
+    RequestTimeout = 408,
+    UriTooLong = 414,
+    RangeNotSatisfiable = 416,
+    HeadTooLarge = 431,
+    InternalServerError = 500,
+    NotImplemented = 501,
+    ServiceUnavailable = 503,
+    VersionNotSupported = 505,
+}
+
+/// Each with its reason.
+const LINES: &str = "200 OK
+206 Partial Content
+304 Not Modified
+301 Moved Permanently
+404 Not Found
+400 Bad Request
+403 Forbidden
+405 Method Not Allowed
+408 Request Timeout
+414 URI Too Long
+416 Range Not Satisfiable
+431 Request Header Fields Too Large
+500 Internal Server Error
+501 Not Implemented
+503 Service Unavailable
+505 HTTP Version Not Supported";
+
+impl Status {
+    pub(crate) fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// Code and reason: `404 Not Found`.
+    pub(crate) fn line(self) -> &'static [u8] {
+        numbered(LINES, self.code()).0
+    }
+}
