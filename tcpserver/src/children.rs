@@ -1,0 +1,128 @@
+//! The table of children: who is at work, for whom, since when.
+//!
+//! It is an open-addressing hash table of fixed size, for three reasons. Memory is a function of the limits on the
+//! command line. It lies in memory that no child inherits, so that ten thousand entries make no fork dearer. And a child
+//! is counted from the moment it is registered until it is reaped, by nothing else, so that the count cannot leak.
+
+use std::io;
+
+use crate::sys::{self, Peer};
+
+/// One live child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Child {
+    /// Its process number; 0 marks a free entry.
+    pub pid: i32,
+    /// Its slot in the scoreboard, in prefork mode.
+    pub slot: u32,
+    /// The client, where the supervisor accepted the connection.
+    pub peer: Peer,
+    /// When it was made, in microseconds of the monotonic clock.
+    pub started: u64,
+}
+
+/// The live children, by process number.
+pub struct Children {
+    entries: &'static mut [Child],
+    live: usize,
+}
+
+impl Children {
+    /// A table for up to `limit` children.
+    pub fn new(limit: usize) -> io::Result<Self> {
+        // A quarter of the entries stays free, so that a search ends soon.
+        let size = (limit + limit / 3 + 1).next_power_of_two();
+        Ok(Children { entries: sys::supervisor_table(size)?, live: 0 })
+    }
+
+    /// How many are live.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.entries.iter().filter(|child| child.pid != 0)
+    }
+
+    /// A child was made.
+    ///
+    /// # Panics
+    ///
+    /// When there are more than the table was made for: the caller keeps the limit.
+    pub fn register(&mut self, child: Child) {
+        assert!(self.live + 1 < self.entries.len(), "more children than the limit");
+        let at = self.find(child.pid);
+        self.entries[at] = child;
+        self.live += 1;
+    }
+
+    /// A child was reaped; `None` for one that is not ours (a child of whoever executed us, or of init's).
+    pub fn record_exit(&mut self, pid: i32) -> Option<Child> {
+        let mut hole = self.find(pid);
+        let child = self.entries[hole];
+        if child.pid == 0 {
+            return None;
+        }
+        self.live -= 1;
+        // Entries behind the hole that were pushed past it move up, so that no search ends too early.
+        let mask = self.entries.len() - 1;
+        let mut next = hole;
+        loop {
+            next = (next + 1) & mask;
+            let moved = self.entries[next];
+            if moved.pid == 0 {
+                break;
+            }
+            let distance = |to: usize| to.wrapping_sub(self.home(moved.pid)) & mask;
+            if distance(hole) <= distance(next) {
+                self.entries[hole] = moved;
+                hole = next;
+            }
+        }
+        self.entries[hole] = Child::default();
+        Some(child)
+    }
+
+    /// Where the entry of `pid` is, or belongs.
+    fn find(&self, pid: i32) -> usize {
+        let mut at = self.home(pid);
+        while self.entries[at].pid != 0 && self.entries[at].pid != pid {
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        at
+    }
+
+    /// Process numbers are given out one after the other, so their low bits spread them well.
+    fn home(&self, pid: i32) -> usize {
+        pid.unsigned_abs() as usize & (self.entries.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// The standard library's map is the reference; process numbers collide on purpose.
+    #[test]
+    fn behaves_like_a_map() {
+        let mut children = Children::new(100).unwrap();
+        let mut map = HashMap::new();
+        let mut random = 1u32;
+        for round in 0..100_000u32 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let pid = 1 + (random >> 16) as i32 % 40 + (random >> 30) as i32 * 128;
+            let child = Child { pid, slot: round, ..Child::default() };
+            if map.contains_key(&pid) || map.len() == 100 {
+                assert_eq!(children.record_exit(pid), map.remove(&pid));
+            } else {
+                children.register(child);
+                map.insert(pid, child);
+            }
+            assert_eq!(children.live(), map.len());
+        }
+        assert_eq!(children.iter().count(), map.len());
+        assert_eq!(children.record_exit(99_999), None);
+    }
+}

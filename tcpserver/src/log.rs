@@ -1,0 +1,128 @@
+//! The supervisor's log lines, as ucspi-tcp writes them: `status`, `pid`, `end`; warnings; and nothing twice a second
+//! for ever.
+//!
+//! Each line is one write, so that the lines of many processes never mix.
+
+use std::fmt::{self, Write};
+
+use connection::Fd;
+
+use crate::children::Child;
+use crate::reap::Ended;
+use crate::sys;
+
+/// Which lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// None at all.
+    Silent,
+    /// What went wrong.
+    Errors,
+    /// Each child's beginning and end too.
+    Status,
+}
+
+/// Where the supervisor's lines go.
+pub struct Log {
+    program: &'static str,
+    to: Fd,
+    verbosity: Verbosity,
+    line: String,
+}
+
+impl Log {
+    /// A log whose lines begin with `program: `.
+    pub fn new(program: &'static str, to: Fd, verbosity: Verbosity) -> Self {
+        Log { program, to, verbosity, line: String::with_capacity(512) }
+    }
+
+    /// How many connections are served, of how many at most.
+    pub fn status(&mut self, live: usize, limit: usize) {
+        self.line(Verbosity::Status, format_args!("status: {live}/{limit}"));
+    }
+
+    /// A child was made for a client.
+    pub fn pid(&mut self, pid: i32, peer: sys::Peer) {
+        match peer {
+            Some(peer) => self.line(Verbosity::Status, format_args!("pid {pid} from {}", peer.ip().to_canonical())),
+            None => self.line(Verbosity::Status, format_args!("pid {pid} from unix")),
+        }
+    }
+
+    /// A child has ended. The raw wait status first, as ucspi-tcp has it, then what people ask for: whose child it was,
+    /// how old (`age`, microseconds), how it ended and what it used.
+    pub fn end(&mut self, child: &Child, ended: &Ended, age: u64) {
+        let (age, fate, usage, peer) = (Age(age), ended.fate(), ended.usage, Peer(child.peer));
+        if ended.is_abnormal() {
+            self.warning(format_args!("child {}{peer} {fate} after {age} s {usage}", ended.pid));
+        }
+        let (pid, status) = (ended.pid, ended.status);
+        self.line(Verbosity::Status, format_args!("end {pid} status {status}{peer} {fate} after {age} s {usage}"));
+    }
+
+    /// Something that somebody should look at.
+    pub fn warning(&mut self, what: fmt::Arguments<'_>) {
+        self.line(Verbosity::Errors, format_args!("warning: {what}"));
+    }
+
+    /// Something that everybody should know.
+    pub fn note(&mut self, what: fmt::Arguments<'_>) {
+        self.line(Verbosity::Errors, what);
+    }
+
+    fn line(&mut self, verbosity: Verbosity, what: fmt::Arguments<'_>) {
+        if verbosity > self.verbosity {
+            return;
+        }
+        self.line.clear();
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.line, "{}: {what}", self.program);
+        // A log that cannot be written has nowhere to say so.
+        let _ = sys::write(self.to, self.line.as_bytes());
+    }
+}
+
+/// `from IP:PORT` where there is an address.
+pub(crate) struct Peer(pub(crate) sys::Peer);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(mut address) => {
+                address.set_ip(address.ip().to_canonical());
+                write!(f, " from {address}")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Microseconds, shown as seconds.
+pub(crate) struct Age(pub(crate) u64);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1_000_000, self.0 / 1_000 % 1_000)
+    }
+}
+
+/// Lets a repeated complaint through once a second, with the number of those held back.
+#[derive(Default)]
+pub struct Limiter {
+    /// When the next may be written, in microseconds of the monotonic clock.
+    next: u64,
+    held_back: u64,
+}
+
+impl Limiter {
+    /// `Some(number held back since the last)` when the complaint may be written now.
+    pub fn admit(&mut self) -> Option<u64> {
+        let now = sys::micros();
+        if now < self.next {
+            self.held_back += 1;
+            return None;
+        }
+        self.next = now + 1_000_000;
+        Some(std::mem::take(&mut self.held_back))
+    }
+}

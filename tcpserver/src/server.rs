@@ -1,0 +1,136 @@
+//! A server: from addresses to a supervised service.
+
+use std::os::fd::AsFd;
+
+use connection::{Fd, Handler, Outcome};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::admit::{self, Nothing};
+use crate::children::Children;
+use crate::error::Error;
+use crate::listen::{Address, Listener, Tuning};
+use crate::log::Log;
+use crate::signals::Signals;
+use crate::spawn::prefork::Pool;
+use crate::spawn::{Mode, Nest, alarm_clock, child_host};
+use crate::supervise::{Crew, Supervisor};
+use crate::sys::OneThread;
+
+/// How many addresses one server listens on at most.
+pub const MOST_LISTENERS: usize = 16;
+
+/// What the supervisor never exceeds.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Children at once in the modes `fork` and `vfork`; further clients wait in the kernel's queue.
+    pub connections: usize,
+    /// Seconds that open connections get when the service is told to stop.
+    pub drain: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { connections: 1000, drain: 30 }
+    }
+}
+
+/// A server that listens and is not yet supervising.
+pub struct Server {
+    listeners: Vec<Listener>,
+    limits: Limits,
+    log: Log,
+}
+
+impl Server {
+    /// Listens on each address.
+    pub fn bind(addresses: &[Address], tuning: Tuning, limits: Limits, log: Log) -> Result<Self, Error> {
+        if addresses.is_empty() || addresses.len() > MOST_LISTENERS {
+            let reason = format!("{} addresses given, 1 to {MOST_LISTENERS} are possible", addresses.len());
+            return Err(Error::new("listen", "anywhere", reason));
+        }
+        let mut listeners = Vec::new();
+        for address in addresses {
+            match Listener::bind(address, tuning) {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => {
+                    listeners.iter().for_each(Listener::remove_name);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Server { listeners, limits, log })
+    }
+
+    /// The listening sockets.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The log, for what is to be said before the first connection.
+    pub fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// Gives the service up before it began, and leaves nothing behind.
+    pub fn abandon(self) {
+        self.listeners.iter().for_each(Listener::remove_name);
+    }
+
+    /// Serves until SIGTERM or SIGINT. `access_log` is where handlers write their lines; `ready` is called once, when
+    /// connections are served.
+    ///
+    /// Children do not return from here. The process must have one thread: it forks.
+    pub fn run(self, mode: Mode<'_>, access_log: Option<Fd>, ready: impl FnOnce(&[Listener])) -> Result<(), Error> {
+        let one_thread = OneThread::check()
+            .map_err(|threads| Error::new("fork", "children", format!("this process has {threads} threads")))?;
+        let signals = Signals::install().map_err(|error| Error::os("handle", "signals", error))?;
+        let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
+        let nest = Nest { one_thread, signals: &signals, host: &child_host(&alarm), access_log };
+        let (crew, limit) = match mode {
+            Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
+            Mode::Vfork(program) => (Crew::Vfork(program.prepare(&signals)), self.limits.connections),
+            Mode::Prefork { handler, children, reuse } => {
+                (Crew::Pool(Pool::new(handler, children, reuse)?), children as usize)
+            }
+        };
+        // The children of a pool wait in accept(2) itself when there is one socket: that one is left to block.
+        if !matches!(crew, Crew::Pool(_)) || self.listeners.len() > 1 {
+            for listener in &self.listeners {
+                listener
+                    .set_nonblocking()
+                    .map_err(|error| Error::os("set up", listener.address().to_string(), error))?;
+            }
+        }
+        let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
+        Supervisor::new(&nest, crew, children, limit, self.limits.drain, self.listeners, self.log).run(ready);
+        Ok(())
+    }
+
+    /// Serves one connection in this process, without making a child: for debuggers.
+    pub fn run_single(
+        self,
+        handler: &mut dyn Handler,
+        access_log: Option<Fd>,
+        ready: impl FnOnce(&[Listener]),
+    ) -> Result<Outcome, Error> {
+        ready(&self.listeners);
+        let (from, admitted) = loop {
+            let mut polled: Vec<_> =
+                self.listeners.iter().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)).collect();
+            poll(&mut polled, PollTimeout::NONE).map_err(|error| Error::os("wait for", "a connection", error))?;
+            let ready = polled.iter().position(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+            match ready.map(|at| (&self.listeners[at], admit::accept(&self.listeners[at]))) {
+                Some((from, Ok(admitted))) => break (from, admitted),
+                Some((from, Err(Nothing::Exhausted(error) | Nothing::Closed(error)))) => {
+                    return Err(Error::os("accept from", from.address().to_string(), error));
+                }
+                _ => {}
+            }
+        };
+        self.listeners.iter().for_each(Listener::remove_name);
+        let alarm = alarm_clock(true);
+        let host = child_host(&alarm);
+        Ok(handler.serve(&admit::connection(from, &admitted, access_log, &host)))
+    }
+}

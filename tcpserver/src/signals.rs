@@ -1,0 +1,139 @@
+//! The supervisor's signals, and which of them are let in when.
+//!
+//! | signal | in the supervisor | in a child that runs a handler | in a program |
+//! | --- | --- | --- | --- |
+//! | SIGCHLD | children have ended: reap | nothing | default |
+//! | SIGTERM | stop gently; the second time at once | finish this connection, then leave | default; blocked if it ends gently |
+//! | SIGINT | likewise | likewise | default; ignored if it ends gently |
+//! | SIGALRM | default | default: a deadline passed | default |
+//! | SIGSEGV, SIGBUS | default | default: a crash is a crash | default |
+//! | SIGPIPE | ignored: the error of the write says it | ignored | default |
+//!
+//! They are blocked but while the supervisor waits in ppoll(2), which lets them in and waits in one step. So none is
+//! missed between looking at a flag and going to sleep, and none interrupts a fork.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use connection::Pressure;
+use nix::poll::ppoll;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::time::{TimeSpec, TimeValLike};
+
+use crate::sys;
+
+/// The signals that end the service.
+const STOP: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+
+/// What a program finds of the signals whose handling is not the default here: the default.
+pub(crate) const FOR_PROGRAMS: [(i32, libc::sighandler_t); 4] = [
+    (libc::SIGCHLD, libc::SIG_DFL),
+    (libc::SIGTERM, libc::SIG_DFL),
+    (libc::SIGINT, libc::SIG_DFL),
+    (libc::SIGPIPE, libc::SIG_DFL),
+];
+
+/// What a program finds that ends gently. It is told by SIGTERM when the service stops, so a terminal's SIGINT, which
+/// goes to us and all our children, is not for it.
+pub(crate) const FOR_GENTLE_PROGRAMS: [(i32, libc::sighandler_t); 4] =
+    [FOR_PROGRAMS[0], FOR_PROGRAMS[1], (libc::SIGINT, libc::SIG_IGN), FOR_PROGRAMS[3]];
+
+/// Raised in a child by SIGTERM; a static, because a signal handler knows nothing else.
+static PRESSURE: Pressure = Pressure::new();
+
+/// Signals as the loop sees them.
+pub struct Signals {
+    child: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    /// The mask that the process was started with.
+    original: SigSet,
+    /// While waiting: all of ours are let in.
+    open: SigSet,
+    /// While waiting in a hurry: all of ours but SIGCHLD.
+    hurried: SigSet,
+}
+
+impl Signals {
+    /// Installs the handlers and blocks the signals.
+    pub fn install() -> io::Result<Self> {
+        let mut ours = SigSet::empty();
+        ours.add(Signal::SIGCHLD);
+        STOP.into_iter().for_each(|signal| ours.add(signal));
+        // Before there are handlers: a flag that is raised while nobody waits would be seen at the next wake-up only.
+        let mut original = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ours), Some(&mut original))?;
+        let flag = || Arc::new(AtomicBool::new(false));
+        let (child, stop) = (flag(), flag());
+        signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
+        for signal in STOP {
+            signal_hook::flag::register(signal as i32, Arc::clone(&stop))?;
+            sys::drain_on_signal(signal as i32, &PRESSURE)?;
+        }
+        default_alarm()?;
+        for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+            // The standard library's handler would let a child live on after the first such signal from outside.
+            sys::set_default(signal)?;
+        }
+        let mut open = original;
+        ours.iter().for_each(|signal| open.remove(signal));
+        let mut hurried = open;
+        hurried.add(Signal::SIGCHLD);
+        Ok(Signals { child, stop, original, open, hurried })
+    }
+
+    /// Whether children have ended since this was last asked.
+    pub fn take_child(&self) -> bool {
+        take(&self.child)
+    }
+
+    /// Whether the service was told to stop since this was last asked.
+    pub fn take_stop(&self) -> bool {
+        take(&self.stop)
+    }
+
+    /// Lets in what is pending, without waiting.
+    pub fn let_in(&self) {
+        // EINTR is what a signal makes of it; there is nothing else to be told.
+        let _ = ppoll(&mut [], Some(TimeSpec::zero()), Some(self.open));
+    }
+
+    /// What to let in while waiting. In a hurry SIGCHLD stays out: a supervisor that is about to be woken by the next
+    /// connection reaps then, and is not woken twice.
+    pub fn wait_mask(&self, hurried: bool) -> &SigSet {
+        if hurried { &self.hurried } else { &self.open }
+    }
+
+    /// The mask for programs: that which this process was started with. One that `ends_gently` begins with SIGTERM
+    /// blocked, so that it is not ended by it before it could say so.
+    pub(crate) fn program_mask(&self, ends_gently: bool) -> SigSet {
+        let mut mask = self.original;
+        if ends_gently {
+            mask.add(Signal::SIGTERM);
+        }
+        mask
+    }
+
+    /// For a child that runs a handler: lets the signals in.
+    pub fn enter_child(&self) {
+        sys::set_mask(&self.open);
+    }
+}
+
+/// Reads before it writes: after each fork the first write to a page copies it.
+fn take(flag: &AtomicBool) -> bool {
+    flag.load(Relaxed) && flag.swap(false, Relaxed)
+}
+
+/// The pressure on this process, for its handler.
+pub fn pressure() -> &'static Pressure {
+    &PRESSURE
+}
+
+/// SIGALRM ends the process, whatever the one that executed us thought of it.
+pub fn default_alarm() -> io::Result<()> {
+    sys::set_default(Signal::SIGALRM)?;
+    let mut alarm = SigSet::empty();
+    alarm.add(Signal::SIGALRM);
+    Ok(sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&alarm), None)?)
+}

@@ -1,0 +1,43 @@
+//! Mode `fork`: a child for each accepted connection.
+
+use std::io;
+
+use connection::Handler;
+
+use super::Nest;
+use crate::admit::{self, Admitted};
+use crate::listen::Listener;
+use crate::sys::{self, Forked};
+
+/// Makes a child that serves `admitted` and exits with the outcome. Our copy of the connection is closed on return.
+pub(crate) fn spawn(
+    nest: &Nest<'_>,
+    handler: &mut dyn Handler,
+    listeners: &[Listener],
+    from: &Listener,
+    admitted: &Admitted,
+) -> io::Result<i32> {
+    match sys::fork(&nest.one_thread)? {
+        Forked::Parent(pid) => Ok(pid),
+        Forked::Child => serve(nest, handler, listeners, from, admitted),
+    }
+}
+
+// ---- In the child: system calls and the handler. ----
+
+fn serve(
+    nest: &Nest<'_>,
+    handler: &mut dyn Handler,
+    listeners: &[Listener],
+    from: &Listener,
+    admitted: &Admitted,
+) -> ! {
+    nest.signals.enter_child();
+    // A child that outlives the supervisor must not keep the port from the next one.
+    for listener in listeners {
+        sys::close(listener.as_fd_number());
+    }
+    let connection = admit::connection(from, admitted, nest.access_log, nest.host);
+    // The kernel closes the connection.
+    sys::exit(handler.serve(&connection).status())
+}

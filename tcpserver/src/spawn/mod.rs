@@ -1,0 +1,54 @@
+//! Making children: three ways, one interface.
+//!
+//! What runs in a child is in the same file as what makes it, below a line that says so, and with the calls that are
+//! allowed there: system calls, the handler, and no allocation, lock or buffer of the standard library, whose state was
+//! copied at an instant that nobody chose.
+
+pub(crate) mod fork;
+pub(crate) mod prefork;
+pub(crate) mod vfork;
+
+use connection::{Alarm, Handler, Host};
+
+pub use vfork::Program;
+
+use crate::{signals, sys};
+
+/// What serves a connection, and in what kind of process.
+pub enum Mode<'a> {
+    /// The supervisor accepts and forks; the child runs the handler and exits.
+    Fork(&'a mut dyn Handler),
+    /// The supervisor accepts and makes a child that shares its memory until it executes the program.
+    Vfork(Program),
+    /// Children are forked ahead and accept for themselves, one connection at a time.
+    Prefork {
+        /// What each child runs.
+        handler: &'a mut dyn Handler,
+        /// How many there are.
+        children: u32,
+        /// How many connections a child serves before a fresh one takes its place; 0 for no limit.
+        reuse: u32,
+    },
+}
+
+/// What a handler finds around it in a process of this crate.
+#[must_use]
+pub fn child_host(alarm: &Alarm) -> Host<'_> {
+    Host { now: alarm.clock(), alarm, pressure: signals::pressure() }
+}
+
+/// The alarm clock of this process, not set. `fresh` says that the process serves one connection: then time is asked of
+/// the kernel, which is cheaper there than to touch the vDSO for the first time.
+#[must_use]
+pub fn alarm_clock(fresh: bool) -> Alarm {
+    Alarm::new(sys::alarm, if fresh { sys::now_by_call } else { sys::now })
+}
+
+/// What every child needs and no connection changes.
+pub(crate) struct Nest<'a> {
+    pub(crate) one_thread: sys::OneThread,
+    pub(crate) signals: &'a signals::Signals,
+    pub(crate) host: &'a Host<'a>,
+    /// Where handlers write their log lines.
+    pub(crate) access_log: Option<connection::Fd>,
+}

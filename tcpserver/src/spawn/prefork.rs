@@ -1,0 +1,184 @@
+//! Mode `prefork`: a pool of children that accept for themselves.
+//!
+//! The supervisor has no part in a connection: it keeps the pool full and reaps. All children wait in accept(2) on the
+//! same socket, of which the kernel wakes one for each connection.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use connection::{Handler, Outcome};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::Nest;
+use crate::admit::{self, Admitted, Nothing};
+use crate::error::Error;
+use crate::listen::Listener;
+use crate::scoreboard::{self, Slot};
+use crate::sys::{self, Forked};
+
+/// The children of a pool, by their slots in the scoreboard.
+pub(crate) struct Pool<'a> {
+    supervisor: i32,
+    handler: &'a mut dyn Handler,
+    reuse: u32,
+    slots: &'static [Slot],
+    /// Slots without a child.
+    free: Vec<u32>,
+    /// At which socket the next child begins to look, so that none of them is always the last.
+    turn: usize,
+}
+
+impl<'a> Pool<'a> {
+    pub(crate) fn new(handler: &'a mut dyn Handler, children: u32, reuse: u32) -> Result<Self, Error> {
+        let slots = scoreboard::new(children as usize).map_err(|error| Error::os("map", "the scoreboard", error))?;
+        Ok(Pool {
+            supervisor: std::process::id().cast_signed(),
+            handler,
+            reuse,
+            slots,
+            free: (0..children).rev().collect(),
+            turn: 0,
+        })
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// What the child in `slot` says of itself.
+    pub(crate) fn slot(&self, slot: u32) -> &'static Slot {
+        &self.slots[slot as usize]
+    }
+
+    /// The child in `slot` has been reaped. Says whether it left because there was nothing to accept any more, which a
+    /// child does when the pool drains.
+    pub(crate) fn release(&mut self, slot: u32) -> bool {
+        self.free.push(slot);
+        let taken = self.slot(slot).taken();
+        self.reuse == 0 || taken < u64::from(self.reuse)
+    }
+
+    /// Makes one more child: its number and slot.
+    pub(crate) fn spawn(&mut self, nest: &Nest<'_>, listeners: &[Listener]) -> io::Result<(i32, u32)> {
+        let Some(&slot) = self.free.last() else { return Err(io::ErrorKind::StorageFull.into()) };
+        let page = &self.slots[slot as usize];
+        page.clear();
+        self.turn = (self.turn + 1) % listeners.len();
+        match sys::fork(&nest.one_thread)? {
+            Forked::Parent(pid) => {
+                self.free.pop();
+                Ok((pid, slot))
+            }
+            Forked::Child => {
+                let work = Work { nest, supervisor: self.supervisor, listeners, slot: page, reuse: self.reuse };
+                work.run(self.handler, self.turn)
+            }
+        }
+    }
+}
+
+// ---- In the child: system calls and the handler. ----
+
+/// What a child of a pool is told.
+struct Work<'w> {
+    nest: &'w Nest<'w>,
+    supervisor: i32,
+    listeners: &'w [Listener],
+    slot: &'w Slot,
+    reuse: u32,
+}
+
+impl Work<'_> {
+    fn run(&self, handler: &mut dyn Handler, mut turn: usize) -> ! {
+        let Work { nest, supervisor, listeners, slot, reuse } = *self;
+        nest.signals.enter_child();
+        // A pool whose supervisor was killed must not go on accepting for ever. The second check is for a supervisor that
+        // ended before the first call.
+        if !sys::end_with_parent(Signal::SIGTERM, supervisor) {
+            sys::exit(Outcome::Fault.status());
+        }
+        let mut left = reuse;
+        loop {
+            let (listener, admitted) = match next_connection(nest, listeners, &mut turn) {
+                Ok(Some(next)) => next,
+                Ok(None) => sys::exit(Outcome::Served.status()),
+                Err(_) => sys::exit(Outcome::Fault.status()),
+            };
+            slot.begin(admitted.peer);
+            let connection = admit::connection(listener, &admitted, nest.access_log, nest.host);
+            let outcome = handler.serve(&connection);
+            left = left.wrapping_sub(1);
+            // The last one is closed by the kernel; and a process in which something failed is not trusted with another.
+            if left == 0 || outcome == Outcome::Fault {
+                sys::exit(if outcome == Outcome::Fault { outcome.status() } else { Outcome::Served.status() });
+            }
+            drop(admitted);
+            slot.end();
+        }
+    }
+}
+
+/// Waits for a connection; `None` when the pool drains and none is queued any more.
+fn next_connection<'l>(
+    nest: &Nest<'_>,
+    listeners: &'l [Listener],
+    turn: &mut usize,
+) -> io::Result<Option<(&'l Listener, Admitted)>> {
+    loop {
+        match listeners[0].receive_timeout() {
+            // Every wait below ends after this time at the latest, so the alarm never finds an idle child; a minute more,
+            // for a machine that is slow to wake it, costs nothing.
+            Some(tick) => nest.host.alarm.allow(tick + 60),
+            None => nest.host.alarm.cancel(),
+        }
+        let draining = nest.host.pressure.is_draining();
+        if draining && !listeners[0].is_nonblocking() {
+            // SIGTERM came from somebody else than the supervisor: this child alone is to go, or the supervisor is gone.
+            return Ok(None);
+        }
+        let listener = match listeners {
+            [only] => only,
+            several => match wait_for_one(several, draining, turn)? {
+                Some(ready) => ready,
+                None if draining => return Ok(None),
+                None => continue,
+            },
+        };
+        match admit::accept(listener) {
+            Ok(admitted) => return Ok(Some((listener, admitted))),
+            // To drain, the supervisor makes the socket non-blocking and then sends its signal, in this order: so here
+            // the queue is empty, and not just the time of SO_RCVTIMEO over.
+            Err(Nothing::Gone | Nothing::Closed(_)) if draining && listeners.len() == 1 => return Ok(None),
+            // Asked anew: the signal may have come with the end.
+            Err(Nothing::Closed(_)) if nest.host.pressure.is_draining() => {}
+            Err(Nothing::Gone | Nothing::Interrupted) => {}
+            Err(Nothing::Exhausted(error) | Nothing::Closed(error)) => return Err(error),
+        }
+    }
+}
+
+/// Several sockets are non-blocking, and a child may find that another was faster. They take turns: a flood at one of
+/// them leaves the others their share.
+fn wait_for_one<'l>(listeners: &'l [Listener], draining: bool, turn: &mut usize) -> io::Result<Option<&'l Listener>> {
+    /// As many addresses as one server may listen on; see [`crate::Server::bind`].
+    const MOST: usize = crate::server::MOST_LISTENERS;
+    let mut polled: [PollFd<'_>; MOST] =
+        std::array::from_fn(|i| PollFd::new(listeners[i.min(listeners.len() - 1)].as_fd(), PollFlags::POLLIN));
+    let polled = &mut polled[..listeners.len().min(MOST)];
+    let seconds = listeners[0].receive_timeout().unwrap_or(60);
+    let timeout =
+        if draining { PollTimeout::ZERO } else { PollTimeout::try_from(seconds * 1000).unwrap_or(PollTimeout::MAX) };
+    match poll(polled, timeout) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // A socket whose queue was found empty refuses, and is for ever ready to say so.
+    let has_one = |events: PollFlags| !events.is_empty() && !events.contains(PollFlags::POLLHUP);
+    let from = |i| (*turn + i) % listeners.len();
+    let ready = (0..polled.len()).map(from).find(|&at| polled[at].revents().is_some_and(has_one));
+    if let Some(at) = ready {
+        *turn = at + 1;
+    }
+    Ok(ready.map(|at| &listeners[at]))
+}

@@ -1,0 +1,78 @@
+//! Mode `vfork`: a program for each accepted connection, started without copying this process.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::AsRawFd;
+
+use super::Nest;
+use crate::admit::{self, Admitted};
+use crate::environ;
+use crate::listen::Listener;
+use crate::signals::{self, Signals};
+use crate::sys::{CStrings, Launcher};
+
+/// A program to be executed with each connection on its descriptors 0 and 1.
+pub struct Program {
+    path: CString,
+    arguments: CStrings,
+    environment: CStrings,
+    ends_gently: bool,
+}
+
+impl Program {
+    /// `path` is executed as it is, without a search; `arguments` begin with the program's name; `environment` is what
+    /// it gets beside the variables of its connection, as `NAME=value`.
+    pub fn new<A: AsRef<[u8]>, E: AsRef<[u8]>>(
+        path: CString,
+        arguments: impl IntoIterator<Item = A>,
+        environment: impl IntoIterator<Item = E>,
+    ) -> Self {
+        let mut strings = CStrings::default();
+        for argument in arguments {
+            strings.push(&[argument.as_ref()]);
+        }
+        Program { path, arguments: strings, environment: environ::base(environment), ends_gently: false }
+    }
+
+    /// Says that the program takes SIGTERM as a wish to finish what it does, as a handler in a forked child does, and
+    /// that it unblocks that signal, which it finds blocked. Any other program is left alone until the time for draining
+    /// is over.
+    #[must_use]
+    pub fn ends_gently(self) -> Self {
+        Program { ends_gently: true, ..self }
+    }
+
+    /// Ready to be started from a process with these signals.
+    pub(crate) fn prepare(self, signals: &Signals) -> Starter {
+        let base = self.environment.len();
+        // One for the life of the process: children read it while they start.
+        let path: &'static CStr = Box::leak(self.path.into_boxed_c_str());
+        let mask = signals.program_mask(self.ends_gently);
+        let actions = if self.ends_gently { &signals::FOR_GENTLE_PROGRAMS } else { &signals::FOR_PROGRAMS };
+        let launcher = Launcher::new(path, self.arguments, &self.environment, actions, mask);
+        Starter { launcher, base, ends_gently: self.ends_gently }
+    }
+}
+
+/// A program that is being supervised.
+pub(crate) struct Starter {
+    launcher: Launcher,
+    /// How many variables of the environment are the same for all connections.
+    base: usize,
+    pub(crate) ends_gently: bool,
+}
+
+impl Starter {
+    /// Starts the program for `admitted`.
+    pub(crate) fn spawn(&mut self, nest: &Nest<'_>, from: &Listener, admitted: &Admitted) -> io::Result<i32> {
+        let (peer, local) = admit::endpoints(from, admitted);
+        let base = self.base;
+        let complete = |environment: &mut CStrings| environ::complete(environment, base, &local, &peer);
+        self.launcher.start(&nest.one_thread, admitted.socket.as_raw_fd(), complete)
+    }
+
+    /// The executable, and why a child could not become it: once for each that could not.
+    pub(crate) fn failure(&mut self) -> Option<(&'static CStr, io::Error)> {
+        self.launcher.failure().map(|error| (self.launcher.path(), error))
+    }
+}

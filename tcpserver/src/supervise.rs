@@ -1,0 +1,381 @@
+//! The supervisor's loop: wait, heed signals, reap, admit, spawn.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use connection::Handler;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+use crate::admit::{self, Admitted, Nothing};
+use crate::children::{Child, Children};
+use crate::error::describe;
+use crate::hold::Hold;
+use crate::listen::Listener;
+use crate::log::{Limiter, Log};
+use crate::reap::{self, Ended};
+use crate::server::MOST_LISTENERS;
+use crate::spawn::prefork::Pool;
+use crate::spawn::vfork::Starter;
+use crate::spawn::{Nest, fork};
+use crate::stop::Stopping;
+use crate::sys::{self, Peer};
+
+/// A connection that comes this soon after the one before, in microseconds, has the supervisor expect the next as soon,
+/// and reap then what has ended meanwhile, rather than be woken by each end.
+const HURRY: u64 = 10_000;
+
+/// Up to this many children a wait4(2) that finds nothing is cheaper than a wake-up: the kernel looks at each of them.
+const FEW: usize = 256;
+
+/// After so many waits that found a connection ready at once, signals are let in by themselves: ppoll(2) delivers none
+/// when it has something else to tell, and under load it always has.
+const UNHEARD: u32 = 64;
+
+/// A child that ends within this time of its birth, in microseconds, without having served anyone, died at start.
+const INFANCY: u64 = 1_000_000;
+
+/// What makes children, in each mode.
+pub(crate) enum Crew<'a> {
+    Fork(&'a mut dyn Handler),
+    Vfork(Starter),
+    Pool(Pool<'a>),
+}
+
+pub(crate) struct Supervisor<'a> {
+    nest: &'a Nest<'a>,
+    crew: Crew<'a>,
+    /// Children at once.
+    limit: usize,
+    /// Seconds that open connections get when the service is told to stop.
+    drain: u32,
+    children: Children,
+    listeners: Vec<Listener>,
+    /// From which of them this process still accepts.
+    accepting: [bool; MOST_LISTENERS],
+    log: Log,
+    hold: Hold,
+    /// A connection that was accepted and found no child yet, and from which listener: it is next.
+    waiting: Option<(usize, Admitted)>,
+    /// When a connection was last accepted here, in microseconds.
+    accepted: u64,
+    hurried: bool,
+    /// Waits since signals were surely let in.
+    unheard: u32,
+    stopping: Option<Stopping>,
+    complaints: Limiter,
+}
+
+impl<'a> Supervisor<'a> {
+    pub(crate) fn new(
+        nest: &'a Nest<'a>,
+        crew: Crew<'a>,
+        children: Children,
+        limit: usize,
+        drain: u32,
+        listeners: Vec<Listener>,
+        log: Log,
+    ) -> Self {
+        Supervisor {
+            nest,
+            crew,
+            limit,
+            drain,
+            children,
+            accepting: std::array::from_fn(|at| at < listeners.len()),
+            listeners,
+            log,
+            hold: Hold::default(),
+            waiting: None,
+            accepted: 0,
+            hurried: false,
+            unheard: 0,
+            stopping: None,
+            complaints: Limiter::default(),
+        }
+    }
+
+    /// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are
+    /// served.
+    pub(crate) fn run(mut self, ready: impl FnOnce(&[Listener])) {
+        self.fill();
+        ready(&self.listeners);
+        while !self.is_done() {
+            let connections = self.wait();
+            self.heed_stop();
+            self.reap();
+            self.retry();
+            for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
+                self.admit(at);
+            }
+            self.fill();
+            self.press_on();
+        }
+        for listener in &self.listeners {
+            listener.remove_name();
+            if listener.left_name() {
+                let name = listener.address();
+                self.log.warning(format_args!("unable to remove {name}: it stays, and the next start takes it over"));
+            }
+        }
+    }
+
+    /// Waits for a connection, a signal, or the time of something to do. Says which listeners have a connection.
+    fn wait(&mut self) -> [bool; MOST_LISTENERS] {
+        let now = sys::micros();
+        let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
+        self.hurried = self.hurried && room && self.children.live() < FEW;
+        self.unheard += 1;
+        if self.unheard > UNHEARD {
+            self.unheard = 0;
+            self.nest.signals.let_in();
+        }
+        if room && self.stopping.is_some() && self.accepting.contains(&true) {
+            // What is queued is served before anything else, and an accept that finds nothing is what tells the end.
+            return self.accepting;
+        }
+        let timeout = [
+            self.hurried.then_some(HURRY),
+            self.hold.left(now),
+            // The time to hold back may have ended since `fill` looked.
+            self.lacks_children().then(|| self.hold.left(now).unwrap_or(0)),
+            self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
+        ];
+        let timeout = timeout.into_iter().flatten().min();
+        let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
+        let last = self.listeners.len() - 1;
+        let mut polled: [PollFd<'_>; MOST_LISTENERS] = std::array::from_fn(|at| {
+            let wanted = if self.accepting[at] { PollFlags::POLLIN } else { PollFlags::empty() };
+            PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
+        });
+        // While stopping there is nothing to be told: the queues are tried, and a socket that refuses is for ever ready.
+        let watched = if room && self.stopping.is_none() { self.listeners.len() } else { 0 };
+        let polled = &mut polled[..watched];
+        let mut ready = [false; MOST_LISTENERS];
+        match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.hurried))) {
+            // The hurry is over: nobody came.
+            Ok(0) => (self.hurried, self.unheard) = (false, 0),
+            Ok(_) => {
+                for (ready, fd) in ready.iter_mut().zip(polled) {
+                    // Whatever it is, accept(2) tells; left alone, it would be told again at once.
+                    *ready = fd.revents().is_some_and(|events| !events.is_empty());
+                }
+            }
+            // A signal: its flag is set.
+            Err(_) => self.unheard = 0,
+        }
+        ready
+    }
+
+    /// Waits for every child that has ended, so that none is left a zombie.
+    fn reap(&mut self) {
+        // In a hurry SIGCHLD is kept out, so its flag says nothing.
+        if !self.nest.signals.take_child() && !self.hurried {
+            return;
+        }
+        if let Crew::Vfork(starter) = &mut self.crew {
+            while let Some((path, error)) = starter.failure() {
+                let path = path.to_string_lossy();
+                if let Some(more) = self.complaints.admit() {
+                    self.log.warning(format_args!("unable to execute {path}: {} ({more} more)", describe(&error)));
+                }
+            }
+        }
+        while let Some(ended) = reap::next() {
+            self.record(&ended);
+            // With no child of ours left there can be none to wait for, but for children that we were given by whoever
+            // executed us, or as init: those are found the next time.
+            if self.children.live() == 0 && self.hurried {
+                break;
+            }
+        }
+    }
+
+    fn record(&mut self, ended: &Ended) {
+        let Some(mut child) = self.children.record_exit(ended.pid) else { return };
+        let age = sys::micros().saturating_sub(child.started);
+        let mut stillborn = false;
+        if let Crew::Pool(pool) = &mut self.crew {
+            let slot = pool.slot(child.slot);
+            child.peer = slot.peer();
+            stillborn = ended.is_abnormal() && slot.taken() == 0 && age < INFANCY && self.stopping.is_none();
+            let found_nothing = pool.release(child.slot);
+            if let Some(stopping) = &mut self.stopping
+                && found_nothing
+                && !ended.is_abnormal()
+                && !stopping.queue_empty
+                // It may have had the signal before the socket was made non-blocking, from whoever signals a whole group.
+                && self.listeners.iter().all(Listener::is_queue_empty)
+            {
+                stopping.queue_empty = true;
+                self.listeners.iter().for_each(Listener::refuse);
+            }
+        }
+        self.log.end(&child, ended, age);
+        if stillborn {
+            let pause = self.hold.extend(sys::micros());
+            if let Some(more) = self.complaints.admit() {
+                let seconds = pause as f64 / 1e6;
+                self.log.warning(format_args!("children die at start ({more} more): next try in {seconds} s"));
+            }
+        } else if !ended.is_abnormal() {
+            self.hold.lift();
+        }
+        if !self.is_pool() {
+            self.log.status(self.children.live(), self.limit);
+        }
+    }
+
+    /// Accepts one connection and makes a child for it.
+    fn admit(&mut self, at: usize) {
+        if self.children.live() >= self.limit || self.waiting.is_some() {
+            return;
+        }
+        let admitted = match admit::accept(&self.listeners[at]) {
+            Ok(admitted) => admitted,
+            Err(Nothing::Exhausted(error)) => return self.held_up("accept", &error),
+            Err(Nothing::Closed(error)) if self.stopping.is_none() => return self.held_up("accept", &error),
+            Err(Nothing::Gone | Nothing::Interrupted | Nothing::Closed(_)) => {
+                // While stopping, an empty queue is the end of this listener.
+                if self.stopping.is_some() && self.accepting[at] {
+                    self.accepting[at] = false;
+                    self.listeners[at].refuse();
+                }
+                return;
+            }
+        };
+        let now = sys::micros();
+        self.hurried = now.saturating_sub(self.accepted) < HURRY;
+        self.accepted = now;
+        self.spawn(at, admitted);
+    }
+
+    /// Makes a child for an accepted connection; if that cannot be done now, it is tried again later.
+    fn spawn(&mut self, at: usize, admitted: Admitted) {
+        let from = &self.listeners[at];
+        let spawned = match &mut self.crew {
+            Crew::Fork(handler) => fork::spawn(self.nest, *handler, &self.listeners, from, &admitted),
+            Crew::Vfork(starter) => starter.spawn(self.nest, from, &admitted),
+            Crew::Pool(_) => return,
+        };
+        match spawned {
+            Ok(pid) => {
+                let peer = admitted.peer;
+                // Our copy is closed before anything is written: a log that stalls must not keep the client's connection.
+                drop(admitted);
+                self.register(pid, peer);
+            }
+            Err(error) => {
+                self.waiting = Some((at, admitted));
+                self.held_up("fork", &error);
+            }
+        }
+    }
+
+    /// The connection that found no child, if there may be one now.
+    fn retry(&mut self) {
+        if self.has_room(sys::micros())
+            && let Some((at, admitted)) = self.waiting.take()
+        {
+            self.spawn(at, admitted);
+        }
+    }
+
+    /// Whether one more child may be tried.
+    fn has_room(&self, now: u64) -> bool {
+        self.children.live() < self.limit && !self.hold.is_on(now)
+    }
+
+    fn register(&mut self, pid: i32, peer: Peer) {
+        self.children.register(Child { pid, slot: 0, peer, started: sys::micros() });
+        self.log.status(self.children.live(), self.limit);
+        self.log.pid(pid, peer);
+    }
+
+    /// Makes the children that a pool lacks.
+    fn fill(&mut self) {
+        let wanted = self.lacks_children();
+        let Crew::Pool(pool) = &mut self.crew else { return };
+        let mut failure = None;
+        while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
+            match pool.spawn(self.nest, &self.listeners) {
+                Ok((pid, slot)) => {
+                    self.children.register(Child { pid, slot, peer: None, started: sys::micros() });
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(error) = failure {
+            self.held_up("fork", &error);
+        }
+    }
+
+    /// Whether a pool is to be filled.
+    fn lacks_children(&self) -> bool {
+        let wanted = self.stopping.as_ref().is_none_or(|stopping| !stopping.queue_empty);
+        matches!(&self.crew, Crew::Pool(pool) if wanted && !pool.is_full())
+    }
+
+    /// Something is short. Trying again at once would spin.
+    fn held_up(&mut self, verb: &str, error: &io::Error) {
+        self.hold.extend(sys::micros());
+        if let Some(more) = self.complaints.admit() {
+            self.log.warning(format_args!("unable to {verb}: {} ({more} more)", describe(error)));
+        }
+    }
+
+    fn is_pool(&self) -> bool {
+        matches!(self.crew, Crew::Pool(_))
+    }
+
+    /// SIGTERM and SIGINT: gently the first time, at once the second.
+    fn heed_stop(&mut self) {
+        if !self.nest.signals.take_stop() {
+            return;
+        }
+        match &mut self.stopping {
+            Some(stopping) => stopping.hasten(),
+            None => {
+                for listener in &self.listeners {
+                    // What is queued is served; what is not queued yet finds whoever listens next. The order matters
+                    // for a pool: see `next_connection` in spawn/prefork.rs.
+                    listener.close_queue();
+                    if let Err(error) = listener.set_nonblocking() {
+                        self.log.warning(format_args!("unable to drain {}: {error}", listener.address()));
+                    }
+                }
+                self.stopping = Some(Stopping::begin(self.drain));
+            }
+        }
+    }
+
+    /// While stopping: wakes those who idle, says who is still there, and loses patience in the end.
+    fn press_on(&mut self) {
+        let Some(stopping) = &mut self.stopping else { return };
+        let gentle = if let Crew::Vfork(starter) = &self.crew { starter.ends_gently } else { true };
+        let pool = if let Crew::Pool(pool) = &self.crew { Some(pool) } else { None };
+        let client = |child: &Child| match pool.map(|pool| pool.slot(child.slot)) {
+            Some(slot) => slot.is_busy().then(|| slot.peer()),
+            None => Some(child.peer),
+        };
+        stopping.press_on(&self.children, gentle, client, &mut self.log);
+        if stopping.is_impatient() && !stopping.queue_empty {
+            // Whoever were served now would have nobody to end it.
+            if !self.listeners.iter().all(Listener::is_queue_empty) {
+                self.log.warning(format_args!("stopping: no time is left for the connections that are still queued"));
+            }
+            if let Some((_, admitted)) = self.waiting.take() {
+                self.log.warning(format_args!("dropping connection{}", crate::log::Peer(admitted.peer)));
+            }
+            stopping.queue_empty = true;
+            self.accepting = [false; MOST_LISTENERS];
+            self.listeners.iter().for_each(Listener::refuse);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let Some(stopping) = &self.stopping else { return false };
+        let queues_empty = self.is_pool() || !(self.accepting.contains(&true) || self.waiting.is_some());
+        (queues_empty && self.children.live() == 0) || stopping.is_over()
+    }
+}

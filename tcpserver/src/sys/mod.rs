@@ -1,0 +1,337 @@
+//! System calls that have no safe form elsewhere, or that a fresh child makes without libc. The only unsafe code of this
+//! crate.
+
+mod exec;
+mod raw;
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use connection::{Clock, Fd, Pressure, Time};
+pub use exec::{CStrings, Launcher};
+use libc::{c_int, c_void, pid_t};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use crate::scoreboard::Slot;
+
+/// clock_gettime(2); glibc answers from the vDSO, without a system call.
+pub fn now(clock: Clock) -> Time {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to. Both clocks exist on every Linux, so it cannot fail.
+    unsafe { libc::clock_gettime(id(clock) as c_int, &raw mut time) };
+    Time { seconds: time.tv_sec, nanoseconds: u32::try_from(time.tv_nsec).unwrap_or(0) }
+}
+
+/// The monotonic clock in microseconds.
+pub fn micros() -> u64 {
+    now(Clock::Monotonic).micros_since(Time::default())
+}
+
+/// The same by a system call, for a process so fresh that touching the vDSO would cost it more, in page faults.
+pub fn now_by_call(clock: Clock) -> Time {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to. Both clocks exist on every Linux, so it cannot fail.
+    let _ = unsafe { raw::call(libc::SYS_clock_gettime, [id(clock), ptr::from_mut(&mut time) as usize, 0, 0, 0]) };
+    Time { seconds: time.tv_sec, nanoseconds: time.tv_nsec as u32 }
+}
+
+fn id(clock: Clock) -> usize {
+    let id = match clock {
+        Clock::Wall => libc::CLOCK_REALTIME,
+        Clock::Monotonic => libc::CLOCK_MONOTONIC,
+    };
+    id as usize
+}
+
+/// alarm(2): SIGALRM in `seconds`, 0 for never.
+pub fn alarm(seconds: u32) {
+    // alarm(2) is this for all architectures.
+    let timer = [0, 0, i64::from(seconds), 0];
+    let timer = ptr::from_ref(&timer) as usize;
+    // SAFETY: setitimer reads a struct itimerval: two timevals, of two 64-bit numbers each.
+    let _ = unsafe { raw::call(libc::SYS_setitimer, [libc::ITIMER_REAL as usize, timer, 0, 0, 0]) };
+}
+
+/// _exit(2): ends the process without the exit handlers and buffers of the process that it was forked from.
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: exit_group runs nothing of ours and does not return.
+        let _ = unsafe { raw::call(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0]) };
+    }
+}
+
+/// sigprocmask(2), SIG_SETMASK.
+pub fn set_mask(mask: &SigSet) {
+    let mask = ptr::from_ref(mask.as_ref()) as usize;
+    // SAFETY: the kernel reads the first 8 bytes of a valid set. It fails for a bad address alone.
+    let _ = unsafe { raw::call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, mask, 0, 8, 0]) };
+}
+
+/// close(2) of a number, for a child that gives up what its parent still owns.
+pub fn close(number: RawFd) {
+    // SAFETY: this process, a forked child, uses the descriptor no more; and it leaves by `exit`, without dropping the
+    // values that own it.
+    let _ = unsafe { raw::call(libc::SYS_close, [number as usize, 0, 0, 0, 0]) };
+}
+
+/// Has the kernel send `signal` when the parent ends (PR_SET_PDEATHSIG); `false` if the parent is not `parent` any more.
+pub fn end_with_parent(signal: Signal, parent: pid_t) -> bool {
+    // SAFETY: both calls take numbers.
+    unsafe {
+        let set = raw::call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, signal as usize, 0, 0, 0]);
+        let now = raw::call(libc::SYS_getppid, [0; 5]);
+        set.is_ok() && now == Ok(parent as usize)
+    }
+}
+
+/// Who is at the other end of an accepted socket; `None` for a Unix socket.
+pub type Peer = Option<SocketAddr>;
+
+/// accept4(2), close-on-exec, with the peer's address from the same call.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Peer)> {
+    let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut len = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    let arguments = [
+        listener.as_raw_fd() as usize,
+        storage.as_mut_ptr() as usize,
+        ptr::from_mut(&mut len) as usize,
+        libc::SOCK_CLOEXEC as usize,
+        0,
+    ];
+    // SAFETY: the kernel writes at most `len` bytes into storage of that size.
+    let fd = unsafe { raw::call(libc::SYS_accept4, arguments) }.map_err(io::Error::from_raw_os_error)? as RawFd;
+    // SAFETY: accept4 has just made this descriptor, nobody else owns it; all-zero storage is initialised storage.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fd), address(&storage.assume_init())) })
+}
+
+/// getsockname(2): our end of a connection.
+pub fn local_address(socket: BorrowedFd<'_>) -> Peer {
+    let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut len = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into storage of that size.
+    let failed = unsafe { libc::getsockname(socket.as_raw_fd(), storage.as_mut_ptr().cast(), &raw mut len) } != 0;
+    // SAFETY: all-zero storage is initialised storage.
+    if failed { None } else { address(unsafe { storage.assume_init_ref() }) }
+}
+
+fn address(storage: &libc::sockaddr_storage) -> Peer {
+    let storage = ptr::from_ref(storage);
+    // SAFETY: the family says which structure the kernel wrote, and storage is large and aligned enough for each.
+    unsafe {
+        match c_int::from((*storage).ss_family) {
+            libc::AF_INET => {
+                let v4 = &*storage.cast::<libc::sockaddr_in>();
+                Some(SocketAddr::new(IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes()), u16::from_be(v4.sin_port)))
+            }
+            libc::AF_INET6 => {
+                let v6 = &*storage.cast::<libc::sockaddr_in6>();
+                Some(SocketAddr::new(IpAddr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// write(2), once.
+pub fn write(to: Fd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the kernel reads from a valid slice. A number that is no descriptor any more gives EBADF.
+    let written = unsafe { libc::write(to.0, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// write(2) until all is written, for handlers that have no I/O of their own.
+///
+/// # Errors
+///
+/// What write(2) fails with; EAGAIN is the send timeout of the listener.
+pub fn write_all(to: Fd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(to, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Closes every descriptor above 2 (close_range(2)), whoever owns it.
+pub fn close_inherited() -> io::Result<()> {
+    // SAFETY: for a process that has just begun, by the word of the caller: nothing in it owns a descriptor yet.
+    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// TCP_DEFER_ACCEPT (tcp(7)): connections are accepted when their first bytes are there, or after `seconds`.
+pub fn defer_accept(listener: BorrowedFd<'_>, seconds: u32) -> nix::Result<()> {
+    let seconds = c_int::try_from(seconds).unwrap_or(c_int::MAX);
+    // SAFETY: the kernel reads an int from a valid pointer to one.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            ptr::from_ref(&seconds).cast(),
+            mem::size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// Which of the two processes that leave [`fork`] this is.
+pub enum Forked {
+    /// The new process.
+    Child,
+    /// The old one, and the number of the new.
+    Parent(pid_t),
+}
+
+/// From now on the kernel takes in no further TCP connection, while those whose handshake has begun still complete it
+/// and are queued: a socket filter (classic BPF, Documentation/networking/filter.rst) drops every segment with SYN.
+pub fn drop_syns(listener: BorrowedFd<'_>) -> nix::Result<()> {
+    const fn op(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    // The filter of a TCP socket sees the segment from its TCP header on; the flags are byte 13, SYN is bit 1.
+    let mut program = [
+        op(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, 13),
+        op(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, 2),
+        op(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        op(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    // SAFETY: the kernel reads a sock_fprog, and its four instructions, from valid pointers, and keeps a copy.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            ptr::from_ref(&filter).cast(),
+            mem::size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// Says that this process has one thread, so that forking it leaves no lock held by a thread that the child does not
+/// have. Nothing in this crate starts another.
+pub struct OneThread(());
+
+impl OneThread {
+    /// Counts the threads of this process; `Err` with their number when there are others.
+    pub fn check() -> Result<OneThread, usize> {
+        // Without /proc there is nothing to count: then the contract of `Server::run` stands alone.
+        match std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count) {
+            1 => Ok(OneThread(())),
+            threads => Err(threads),
+        }
+    }
+}
+
+/// fork(2), without libc's share in it: locks that nobody holds, lists of threads that are not there, and the page
+/// faults that touching them costs each child. What libc knows of its own thread is the parent's in the child: `raise`
+/// and `abort` there find no such thread, and end the process by a fault instead.
+pub fn fork(_: &OneThread) -> io::Result<Forked> {
+    // SAFETY: without flags but the signal at exit and with no stack given, clone(2) is fork(2): the child gets a copy of
+    // everything. The process has one thread, so no lock is held by another.
+    match unsafe { raw::call(libc::SYS_clone, [libc::SIGCHLD as usize, 0, 0, 0, 0]) } {
+        Err(errno) => Err(io::Error::from_raw_os_error(errno)),
+        Ok(0) => Ok(Forked::Child),
+        Ok(pid) => Ok(Forked::Parent(pid as pid_t)),
+    }
+}
+
+/// What a child used, from its `rusage` (getrusage(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time in user mode, microseconds.
+    pub user: u64,
+    /// CPU time in the kernel, microseconds.
+    pub system: u64,
+    /// Largest resident set, KiB.
+    pub memory: u64,
+    /// Page faults that needed no I/O.
+    pub minor_faults: u64,
+    /// Page faults that did.
+    pub major_faults: u64,
+}
+
+/// wait4(2) for any child that has ended, without waiting: its number, raw wait status and accounting.
+pub fn reap() -> Option<(pid_t, c_int, Usage)> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to storage of the right type.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    if pid <= 0 {
+        return None;
+    }
+    // SAFETY: an all-zero rusage is valid, and wait4 filled it in.
+    let usage = unsafe { usage.assume_init() };
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    let micros = |t: libc::timeval| count(t.tv_sec) * 1_000_000 + count(t.tv_usec);
+    let usage = Usage {
+        user: micros(usage.ru_utime),
+        system: micros(usage.ru_stime),
+        memory: count(usage.ru_maxrss),
+        minor_faults: count(usage.ru_minflt),
+        major_faults: count(usage.ru_majflt),
+    };
+    Some((pid, status, usage))
+}
+
+/// Memory for the supervisor's own tables, which no child inherits (MADV_DONTFORK): a fork copies none of its page
+/// tables, however many children there are. Never freed: there is one of each per process.
+///
+/// A child that touches it dies. Children never come back to the code that does.
+pub fn supervisor_table<T: Copy + Default>(len: usize) -> io::Result<&'static mut [T]> {
+    let table = map::<T>(len, libc::MAP_PRIVATE)?;
+    // SAFETY: the mapping was just made, `len` elements long and page-aligned; each element is written before the
+    // slice exists; nobody else knows the address, and it is never unmapped.
+    unsafe {
+        libc::madvise(table.cast::<c_void>(), len * mem::size_of::<T>(), libc::MADV_DONTFORK);
+        for i in 0..len {
+            table.add(i).write(T::default());
+        }
+        Ok(std::slice::from_raw_parts_mut(table, len))
+    }
+}
+
+/// Memory that children share with the supervisor (MAP_SHARED), zeroed: the scoreboard. Never freed.
+pub fn shared_table(len: usize) -> io::Result<&'static [Slot]> {
+    let table = map::<Slot>(len, libc::MAP_SHARED)?;
+    // SAFETY: the mapping was just made, zeroed, `len` elements long, page-aligned as a Slot must be, and is never
+    // unmapped. A Slot is made of atomic integers: zeroes are valid, and so is whatever another process writes.
+    Ok(unsafe { std::slice::from_raw_parts(table, len) })
+}
+
+fn map<T>(len: usize, flags: c_int) -> io::Result<*mut T> {
+    let bytes = len.checked_mul(mem::size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    let address = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes.max(1),
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(address.cast()) }
+}
+
+/// Has `signal` raise `pressure` in whichever process it arrives, beside what else is registered for it.
+pub fn drain_on_signal(signal: c_int, pressure: &'static Pressure) -> io::Result<()> {
+    // SAFETY: the action stores to an atomic and does nothing else, which is async-signal-safe (signal-safety(7)).
+    unsafe { signal_hook::low_level::register(signal, || pressure.drain()) }.map(drop)
+}
+
+/// Gives `signal` its default action.
+pub fn set_default(signal: Signal) -> nix::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of ours.
+    unsafe { sigaction(signal, &default) }.map(drop)
+}
