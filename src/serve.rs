@@ -1,0 +1,281 @@
+//! `tine serve`: from settings to a running service, each step with its failure.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use connection::{Connection, Endpoint, Fd, Handler};
+use handlers::Service;
+use handlers::http::Cache;
+use nix::unistd::{AccessFlags, access};
+use tcpserver::confine::{Confinement, Identity, close_inherited, confine, is_root};
+use tcpserver::log::Verbosity;
+use tcpserver::{Address, Error, Limits, Listener, Log, Mode, Program, Server, Tuning, alarm_clock, child_host};
+
+use crate::print;
+use crate::settings::{ModeName, Serve};
+
+/// Log lines of handlers go to descriptor 2, whether it is the original one or a file.
+const STDERR: Fd = Fd(2);
+
+/// The cache of a pool's children, each child's its own. A static, so that it is zero pages of the executable, which cost
+/// nothing until a child fills them; on the heap it would be copied there.
+static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
+
+/// Does what `tine serve` was asked to.
+pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
+    close_inherited()?;
+    let confinement = Confinement { identity: identity(settings)?, chroot: settings.chroot.clone() };
+    if settings.check {
+        // Inside a new root there may be another directory of that name.
+        if settings.chroot.is_none() {
+            check_root(settings, confinement.identity.as_ref())?;
+        }
+        print(&settings.describe());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log_file = settings.log.as_deref().map(open_log).transpose()?;
+    if settings.inetd {
+        return serve_inherited(settings, &confinement, log_file);
+    }
+    let mut server = Server::bind(&settings.listen, tuning(settings), limits(settings), log(settings))?;
+    let handler_settings = settings.handler_settings();
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut service, mut executable) = (None, None);
+    // Asked before a new root hides the answer.
+    let own_path = std::env::current_exe();
+    let prepared = (|| {
+        confine(&confinement)?;
+        check_root(settings, confinement.identity.as_ref())?;
+        if settings.mode == ModeName::Vfork && !settings.single {
+            executable = Some(program(settings, own_path)?);
+        } else {
+            service = Some(open_service(settings, &handler_settings)?);
+        }
+        redirect_stderr(log_file)
+    })();
+    if let Err(error) = prepared {
+        server.abandon();
+        return Err(error);
+    }
+    tell_identity(settings, &confinement, server.log());
+    // A process that serves one connection would fill a cache for nobody.
+    if settings.mode == ModeName::Prefork && settings.reuse != 1 && !settings.single {
+        service = service.map(|service| service.with_cache(&mut cache));
+    }
+    let access_log = (!settings.quiet).then_some(STDERR);
+    let ready = |listeners: &[Listener]| print(&readiness(settings, listeners));
+    match (&mut service, executable) {
+        (Some(handler), _) if settings.single => {
+            let outcome = server.run_single(handler, access_log, ready)?;
+            return Ok(ExitCode::from(outcome as u8));
+        }
+        (Some(handler), _) if settings.mode == ModeName::Prefork => {
+            let (children, reuse) = (settings.children, settings.reuse);
+            server.run(Mode::Prefork { handler, children, reuse }, access_log, ready)?;
+        }
+        (Some(handler), _) => server.run(Mode::Fork(handler), access_log, ready)?,
+        (None, Some(program)) => server.run(Mode::Vfork(program), access_log, ready)?,
+        (None, None) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whom to become. Never root by accident: started by root and not told whom to become, it is nobody.
+fn identity(settings: &Serve) -> Result<Option<Identity>, Error> {
+    let default = is_root().then_some("nobody");
+    match settings.user.as_deref().or(default) {
+        Some(user) => Identity::find(user, settings.group.as_deref()).map(Some),
+        None if settings.group.is_some() => {
+            Err(Error::new("set", "the group", "only root can").remedy("leave --group out, or start as root"))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Says on the first line what a user would not expect.
+fn tell_identity(settings: &Serve, confinement: &Confinement, log: &mut Log) {
+    match &confinement.identity {
+        Some(identity) if identity.uid.is_root() => {
+            log.warning(format_args!("running as root: whoever breaks a child owns the machine"));
+        }
+        Some(identity) if settings.user.is_none() => {
+            log.note(format_args!("started by root: now user {} (--user chooses another)", identity.name));
+        }
+        _ => {}
+    }
+}
+
+/// Log lines, ours and the handlers', go to descriptor 2: from here on that is the file. Failures before this one are
+/// still told to whoever started us.
+fn redirect_stderr(log_file: Option<File>) -> Result<(), Error> {
+    let Some(file) = log_file else { return Ok(()) };
+    nix::unistd::dup2_stderr(file).map_err(|error| Error::os("redirect", "stderr", error))
+}
+
+/// Whether the user that we are now can read what is to be served.
+fn check_root(settings: &Serve, identity: Option<&Identity>) -> Result<(), Error> {
+    if !settings.protocol.has_root {
+        return Ok(());
+    }
+    let failed = |error: nix::errno::Errno| {
+        let failure = Error::os("serve", settings.root.display().to_string(), error);
+        match error {
+            nix::errno::Errno::EACCES => {
+                let user = identity.as_ref().map_or("this user", |identity| &identity.name);
+                failure.remedy(format!("{user} cannot read it: choose another with --user, or open it to all"))
+            }
+            nix::errno::Errno::ENOTDIR => failure.remedy("name the directory that holds the files"),
+            _ => failure.remedy("name an existing directory"),
+        }
+    };
+    // A path with a slash behind it must be a directory.
+    let mut directory = settings.root.clone();
+    directory.push("/");
+    access(Path::new(&directory), AccessFlags::R_OK | AccessFlags::X_OK).map_err(failed)
+}
+
+fn open_log(path: &Path) -> Result<File, Error> {
+    // Readable by the group, as logs are; O_APPEND, because many processes write to it.
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    options.open(path).map_err(|error| Error::os("open the log", path.display().to_string(), error))
+}
+
+fn open_service<'a>(settings: &Serve, handler_settings: &handlers::Settings<'a>) -> Result<Service<'a>, Error> {
+    Service::new(settings.protocol, handler_settings).map_err(|error| {
+        let path = OsStr::from_bytes(error.path).display().to_string();
+        Error::os("open", path, io::Error::from_raw_os_error(error.errno))
+    })
+}
+
+fn tuning(settings: &Serve) -> Tuning {
+    let handler = settings.handler_settings();
+    // Silence is looked at this often; what it means is the handler's business.
+    let tick = handler.idle_timeout.min(handler.header_timeout);
+    // An executed handler sets these for itself, for it may be started by anybody.
+    let linked_in = settings.mode != ModeName::Vfork || settings.single;
+    Tuning {
+        backlog: settings.backlog,
+        receive_timeout: linked_in.then_some(tick),
+        send_timeout: linked_in.then_some(handler.write_timeout),
+        defer_accept: settings.protocol.client_speaks_first.then_some(tick),
+    }
+}
+
+fn limits(settings: &Serve) -> Limits {
+    Limits { connections: settings.max_connections as usize, drain: settings.drain }
+}
+
+fn log(settings: &Serve) -> Log {
+    Log::new("tine", STDERR, if settings.verbose { Verbosity::Status } else { Verbosity::Errors })
+}
+
+/// The line that says that connections are served, and where.
+fn readiness(settings: &Serve, listeners: &[Listener]) -> String {
+    let what =
+        if settings.protocol.has_root { settings.root.display().to_string() } else { settings.protocol.name.into() };
+    let urls: Vec<String> = listeners
+        .iter()
+        .map(|listener| match listener.address() {
+            Address::Tcp(address) if settings.protocol.name == "http" => format!("http://{address}/"),
+            Address::Tcp(address) => format!("tcp://{address}"),
+            address @ Address::Unix(_) => address.to_string(),
+        })
+        .collect();
+    let children = match (settings.mode, settings.single) {
+        (_, true) => "one connection".into(),
+        (ModeName::Prefork, _) => format!("prefork, {} children", settings.children),
+        (mode, _) => format!("{}, up to {} children", mode.as_str(), settings.max_connections),
+    };
+    format!("tine: serving {what} on {} ({children})\n", urls.join(" "))
+}
+
+/// The handler's executable, which lies beside this one.
+fn program(settings: &Serve, own_path: io::Result<PathBuf>) -> Result<Program, Error> {
+    let name = format!("tine-{}", settings.protocol.name);
+    let path = own_path.map_err(|error| Error::os("find", "this program", error))?.with_file_name(&name);
+    access(&path, AccessFlags::X_OK).map_err(|error| {
+        let remedy = match settings.chroot {
+            Some(_) => "with --chroot it must lie at the same path inside",
+            None => "it belongs beside tine: cargo build --workspace makes it, and the user that serves must reach it",
+        };
+        Error::os("execute", path.display().to_string(), error).remedy(remedy)
+    })?;
+    let path = CString::new(path.into_os_string().as_bytes()).map_err(|error| Error::new("execute", &name, error))?;
+    let mut arguments = vec![name.into_bytes()];
+    for (option, value) in &settings.handler {
+        arguments.push([b"--", option.as_bytes(), b"=", value].concat());
+    }
+    if settings.quiet {
+        arguments.push(b"--quiet".to_vec());
+    }
+    if settings.protocol.has_root {
+        arguments.extend([b"--".to_vec(), settings.root.as_bytes().to_vec()]);
+    }
+    // Nothing of our own environment is a handler's business.
+    Ok(Program::new(path, arguments, Vec::<Vec<u8>>::new()).ends_gently())
+}
+
+/// `--inetd`: the connection is there already.
+fn serve_inherited(settings: &Serve, confinement: &Confinement, log_file: Option<File>) -> Result<ExitCode, Error> {
+    confine(confinement)?;
+    check_root(settings, confinement.identity.as_ref())?;
+    let mut handler_settings = settings.handler_settings();
+    let (peer, local) = inherited_endpoints(&mut handler_settings);
+    let mut service = open_service(settings, &handler_settings)?;
+    redirect_stderr(log_file)?;
+    if !stderr_is_the_connection() {
+        tell_identity(settings, confinement, &mut log(settings));
+    }
+    let alarm = alarm_clock(true);
+    tcpserver::signals::default_alarm().map_err(|error| Error::os("handle", "SIGALRM", error))?;
+    let host = child_host(&alarm);
+    let access_log = (!settings.quiet && !stderr_is_the_connection()).then_some(STDERR);
+    let connection = Connection { input: Fd(0), output: Fd(1), peer, local, log: access_log, host: &host };
+    Ok(ExitCode::from(service.serve(&connection) as u8))
+}
+
+/// Whether descriptor 2 is the connection too, as it is under inetd: a log line there would go to the client.
+fn stderr_is_the_connection() -> bool {
+    let meta = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    match (meta(io::stdin().as_fd()), meta(io::stderr().as_fd())) {
+        (Ok(a), Ok(b)) => a.file_type().is_socket() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Who is at both ends: what a UCSPI server says, else what the socket does. A pipe has no ends, and no timeouts.
+fn inherited_endpoints(settings: &mut handlers::Settings<'_>) -> (Endpoint, Endpoint) {
+    let socket = io::stdin().as_fd().try_clone_to_owned().map(TcpStream::from);
+    let timeouts = |socket: &TcpStream| {
+        let seconds = |seconds: u32| Some(Duration::from_secs(seconds.into()));
+        socket.set_read_timeout(seconds(settings.idle_timeout.min(settings.header_timeout)))?;
+        socket.set_write_timeout(seconds(settings.write_timeout))?;
+        // A Unix socket has no such option, and no need of it.
+        let _ = socket.set_nodelay(true);
+        io::Result::Ok(())
+    };
+    settings.poll = !socket.as_ref().is_ok_and(|socket| timeouts(socket).is_ok());
+    let address = |found: Option<io::Result<std::net::SocketAddr>>| {
+        found.and_then(Result::ok).map_or(Endpoint::UNKNOWN, Endpoint::from)
+    };
+    let told = |ip: &str, port: &str| {
+        let ip: OsString = std::env::var_os(ip)?;
+        let port = std::env::var(port).ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+        Some(Endpoint::from_text(ip.as_bytes(), port))
+    };
+    let socket = socket.as_ref().ok();
+    (
+        told("TCPREMOTEIP", "TCPREMOTEPORT").unwrap_or_else(|| address(socket.map(TcpStream::peer_addr))),
+        told("TCPLOCALIP", "TCPLOCALPORT").unwrap_or_else(|| address(socket.map(TcpStream::local_addr))),
+    )
+}

@@ -1,0 +1,201 @@
+//! What the options mean: checked values, and one place for what contradicts what.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ArgMatches;
+use handlers::Protocol;
+use tcpserver::Address;
+
+use crate::cli::is_given;
+
+/// How children are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModeName {
+    /// Forked ahead.
+    Prefork,
+    /// Forked for each connection.
+    Fork,
+    /// Executed for each connection.
+    Vfork,
+}
+
+impl FromStr for ModeName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [ModeName::Prefork, ModeName::Fork, ModeName::Vfork]
+            .into_iter()
+            .find(|mode| mode.as_str() == name)
+            .ok_or_else(|| "there is no such mode".into())
+    }
+}
+
+impl ModeName {
+    /// As on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ModeName::Prefork => "prefork",
+            ModeName::Fork => "fork",
+            ModeName::Vfork => "vfork",
+        }
+    }
+}
+
+/// `tine serve`, with its values checked.
+#[derive(Debug)]
+pub struct Serve {
+    pub root: OsString,
+    pub listen: Vec<Address>,
+    pub backlog: i32,
+    pub inetd: bool,
+    pub mode: ModeName,
+    pub children: u32,
+    pub reuse: u32,
+    pub max_connections: u32,
+    pub drain: u32,
+    pub protocol: &'static Protocol,
+    /// The handler's own options: name and value.
+    pub handler: Vec<(&'static str, Vec<u8>)>,
+    pub user: Option<String>,
+    pub group: Option<String>,
+    pub chroot: Option<PathBuf>,
+    /// `None` is stderr.
+    pub log: Option<PathBuf>,
+    pub quiet: bool,
+    pub verbose: bool,
+    pub single: bool,
+    pub check: bool,
+}
+
+impl Serve {
+    /// Checks what was typed. The error is a message of one line.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, String> {
+        let text = |name: &str| matches.get_one::<String>(name).cloned();
+        let path = |name: &str| matches.get_one::<OsString>(name).map(PathBuf::from);
+        let number = |name: &str, default: u32| matches.get_one::<u32>(name).copied().unwrap_or(default);
+        let protocol = text("handler").and_then(|name| handlers::protocol(&name)).ok_or("there is no such handler")?;
+        let settings = Serve {
+            root: matches.get_one::<OsString>("root").cloned().unwrap_or_else(|| ".".into()),
+            listen: matches.get_many("listen").unwrap_or_default().cloned().collect(),
+            backlog: matches.get_one("backlog").copied().unwrap_or(4096),
+            inetd: matches.get_flag("inetd"),
+            mode: matches.get_one("mode").copied().unwrap_or(ModeName::Prefork),
+            children: number("children", 64),
+            reuse: number("reuse", 0),
+            max_connections: number("max-connections", 1000),
+            drain: number("drain", 30),
+            protocol,
+            handler: handler_options(matches, protocol)?,
+            user: text("user"),
+            group: text("group"),
+            chroot: path("chroot"),
+            log: path("log").filter(|path| path != OsStr::new("stderr")),
+            quiet: matches.get_flag("quiet"),
+            verbose: matches.get_flag("verbose"),
+            single: matches.get_flag("single"),
+            check: matches.get_flag("check"),
+        };
+        settings.contradiction(|name| is_given(matches, name)).map_or(Ok(settings), Err)
+    }
+
+    /// What cannot be meant together.
+    fn contradiction(&self, given: impl Fn(&str) -> bool) -> Option<String> {
+        let mode = self.mode.as_str();
+        let pool = self.mode == ModeName::Prefork;
+        if !pool && (given("children") || given("reuse")) {
+            return Some(format!(
+                "--children and --reuse go with --mode prefork; in mode {mode} use --max-connections"
+            ));
+        }
+        if pool && given("max-connections") {
+            return Some("in mode prefork as many connections are served as there are children: use --children".into());
+        }
+        if self.inetd {
+            let names = ["listen", "backlog", "mode", "children", "reuse", "max-connections", "drain", "single"];
+            if let Some(name) = names.into_iter().find(|name| given(name)) {
+                return Some(format!("--inetd serves the connection it is given: --{name} has no meaning with it"));
+            }
+        }
+        if self.single && (given("mode") || given("children") || given("reuse")) {
+            return Some("--single makes no children: --mode, --children and --reuse have no meaning with it".into());
+        }
+        if !self.protocol.has_root && given("root") {
+            return Some(format!("handler {} serves no files: leave ROOT out", self.protocol.name));
+        }
+        None
+    }
+
+    /// The handler's settings.
+    pub fn handler_settings(&self) -> handlers::Settings<'_> {
+        let mut settings = handlers::Settings { root: self.root.as_bytes(), ..handlers::Settings::default() };
+        for (name, value) in &self.handler {
+            // Checked when it was parsed.
+            let _ = settings.set(name, value);
+        }
+        settings
+    }
+
+    /// The effective settings, a line each, under the names of the options.
+    pub fn describe(&self) -> String {
+        let mut lines = String::new();
+        let mut line = |name: &str, value: &dyn std::fmt::Display| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(lines, "{name}: {value}");
+        };
+        let or = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.into());
+        if self.protocol.has_root {
+            line("root", &self.root.display());
+        }
+        if self.inetd {
+            line("inetd", &true);
+        } else {
+            self.listen.iter().for_each(|address| line("listen", address));
+            line("backlog", &self.backlog);
+            line("mode", &self.mode.as_str());
+            match self.mode {
+                ModeName::Prefork => {
+                    line("children", &self.children);
+                    line("reuse", &self.reuse);
+                }
+                ModeName::Fork | ModeName::Vfork => line("max-connections", &self.max_connections),
+            }
+            line("drain", &self.drain);
+        }
+        line("handler", &self.protocol.name);
+        for (name, value) in &self.handler {
+            line(name, &String::from_utf8_lossy(value));
+        }
+        let whoever = if tcpserver::confine::is_root() { "nobody" } else { "unchanged" };
+        line("user", &or(&self.user, whoever));
+        line("group", &or(&self.group, "the user's"));
+        if let Some(directory) = &self.chroot {
+            line("chroot", &directory.display());
+        }
+        line("log", &self.log.as_ref().map_or("stderr".into(), |path| path.to_string_lossy()));
+        line("quiet", &self.quiet);
+        line("verbose", &self.verbose);
+        lines
+    }
+}
+
+/// The options that the handler has, and a complaint about those that it has not.
+fn handler_options(matches: &ArgMatches, protocol: &'static Protocol) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
+    let mut options = Vec::new();
+    for opt in handlers::PROTOCOLS.iter().flat_map(|other| other.options) {
+        if is_given(matches, opt.name) && !protocol.options.iter().any(|own| own.name == opt.name) {
+            return Err(format!("handler {} has no option --{}", protocol.name, opt.name));
+        }
+    }
+    for opt in protocol.options {
+        let value = matches.get_one::<OsString>(opt.name).cloned().unwrap_or_default().into_vec();
+        let checked = handlers::Settings::default().set(opt.name, &value);
+        let shown = String::from_utf8_lossy(&value);
+        checked.map_err(|invalid| format!("--{} {shown}: {invalid} (tine serve --help tells all)", opt.name))?;
+        options.push((opt.name, value));
+    }
+    Ok(options)
+}
