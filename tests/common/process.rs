@@ -1,0 +1,93 @@
+//! What /proc tells about processes, descriptors and sockets. The tests ask the kernel, not the server.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{SocketAddr, TcpStream},
+};
+
+/// One process, as /proc/PID/stat shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    pub pid: u32,
+    pub parent: u32,
+    pub name: String,
+    /// `Z` is a zombie, `T` is stopped.
+    pub state: char,
+}
+
+/// The process with this number, zombies included.
+pub fn find(pid: u32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may contain anything: the last one closes it.
+    let (head, tail) = stat.rsplit_once(") ")?;
+    let (_, name) = head.split_once('(')?;
+    let mut fields = tail.split(' ');
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    Some(Process { pid, parent, name: name.to_string(), state })
+}
+
+/// All processes.
+pub fn all() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").expect("read /proc");
+    entries.filter_map(|entry| find(entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// The children of a process, zombies included, by number.
+pub fn children(pid: u32) -> Vec<Process> {
+    let mut children: Vec<Process> = all().into_iter().filter(|p| p.parent == pid).collect();
+    children.sort();
+    children
+}
+
+/// Whether the process exists and is no zombie.
+pub fn is_alive(pid: u32) -> bool {
+    find(pid).is_some_and(|p| p.state != 'Z')
+}
+
+/// The open descriptors of a process and what they are. Entries that close while they are read are left out.
+pub fn descriptors(pid: u32) -> BTreeMap<u32, String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeMap::new() };
+    let describe = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        Some((number, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
+    };
+    entries.filter_map(describe).collect()
+}
+
+/// The process among the children of `supervisor` that holds the server's end of this connection.
+pub fn serving(supervisor: u32, client: &TcpStream) -> Option<u32> {
+    let local = client.peer_addr().ok()?;
+    let peer = client.local_addr().ok()?;
+    let socket = format!("socket:[{}]", inode(local, peer)?);
+    let holds = |p: &Process| descriptors(p.pid).values().any(|d| *d == socket);
+    children(supervisor).into_iter().find(holds).map(|p| p.pid)
+}
+
+/// The inode of the established TCP socket with these ends.
+fn inode(local: SocketAddr, peer: SocketAddr) -> Option<String> {
+    let row = table_row(&format!(" {} {} ", hex(local), hex(peer)))?;
+    row.split_whitespace().nth(9).filter(|&inode| inode != "0").map(String::from)
+}
+
+/// Whether somebody listens on this port of 127.0.0.1. Asking the kernel costs the server no connection.
+pub fn listens(port: u16) -> bool {
+    table_row(&format!(":{port:04X} 00000000:0000 0A ")).is_some()
+}
+
+/// The line of the kernel's table of TCP sockets with this in it. The table is long on a machine that was busy: each
+/// connection of the last minute is there.
+fn table_row(part: &str) -> Option<String> {
+    let table = fs::read_to_string("/proc/net/tcp").expect("read /proc/net/tcp");
+    let at = table.find(part)?;
+    let start = table[..at].rfind('\n').map_or(0, |end| end + 1);
+    table[start..].lines().next().map(String::from)
+}
+
+/// An address as /proc/net/tcp writes it: the four bytes as a number of this machine, then the port.
+fn hex(address: SocketAddr) -> String {
+    let SocketAddr::V4(v4) = address else { panic!("{address} is not an IPv4 address") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port())
+}

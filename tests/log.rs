@@ -1,0 +1,158 @@
+//! Promise: the log is one whole line for each event, in a form that people's tools read, and what came from the wire
+//! cannot forge it.
+
+mod common;
+
+use std::{fs, thread};
+
+use common::{Mode, Scratch, launch, wait_until};
+
+fn site() -> Scratch {
+    let site = Scratch::new();
+    site.file("index.html", "hello\n");
+    site.file("large.bin", vec![b'x'; 1 << 20]);
+    site
+}
+
+/// `127.0.0.1 - - [21/Nov/2026:20:31:08 +0000] "GET /x HTTP/1.1" 200 512 0.000123` taken apart: request, status, bytes.
+#[track_caller]
+fn parse(line: &str) -> (String, u16, u64) {
+    let shape: String = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let (address, rest) = line.split_once(" - - [").unwrap_or_else(|| panic!("no access line: {line:?}"));
+    assert!(address.parse::<std::net::IpAddr>().is_ok(), "{line:?}");
+    let (time, rest) = rest.split_once("] \"").unwrap_or_else(|| panic!("no time: {line:?}"));
+    let digits: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!((&digits[..3], &digits[6..]), ("00/", "/0000:00:00:00 +0000"), "{line:?}");
+    let (request, rest) = rest.rsplit_once("\" ").unwrap_or_else(|| panic!("no request: {line:?}"));
+    let fields: Vec<&str> = rest.split(' ').collect();
+    assert_eq!(fields.len(), 3, "status, bytes, seconds: {line:?}");
+    let (whole, fraction) = fields[2].split_once('.').expect("seconds with a fraction");
+    assert!(whole.parse::<u64>().is_ok() && fraction.len() == 6 && fraction.parse::<u64>().is_ok(), "{line:?}");
+    assert!(!shape.is_empty());
+    (request.to_string(), fields[0].parse().expect("a status"), fields[1].parse().expect("a number of bytes"))
+}
+
+#[test]
+fn an_access_line_tells_what_was_sent() {
+    for mode in Mode::ALL {
+        let site = site();
+        let server = launch::serve(mode, 4, &[], site.path());
+        let mut client = server.connect();
+        client.get("/").expect(200);
+        client.request("HEAD", "/", "").expect(200);
+        client.get("/missing?a=b").expect(404);
+        client.request("GET", "/large.bin", "Range: bytes=0-99\r\n").expect(206);
+        client.get("/large.bin").expect(200);
+        drop(client);
+        let expected = [
+            ("GET / HTTP/1.1", 200, Some(6)),
+            ("HEAD / HTTP/1.1", 200, Some(0)),
+            ("GET /missing?a=b HTTP/1.1", 404, None),
+            ("GET /large.bin HTTP/1.1", 206, Some(100)),
+            ("GET /large.bin HTTP/1.1", 200, Some(1 << 20)),
+        ];
+        let lines = || -> Vec<String> {
+            server.log().lines().filter(|line| line.contains(" - - [")).map(String::from).collect()
+        };
+        wait_until("all is logged", || lines().len() >= expected.len());
+        for (line, (request, status, bytes)) in lines().iter().zip(expected) {
+            let (r, s, b) = parse(line);
+            assert_eq!((r.as_str(), s), (request, status), "{mode:?}");
+            assert!(bytes.is_none_or(|bytes| b == bytes), "{mode:?}: body bytes of {line:?}");
+        }
+        assert_eq!(lines().len(), expected.len());
+    }
+}
+
+/// Quotes, escapes and control bytes in a request stay inside their field.
+#[test]
+fn the_wire_cannot_forge_a_line() {
+    for mode in [Mode::Prefork, Mode::Vfork] {
+        let site = site();
+        let server = launch::serve(mode, 4, &[], site.path());
+        let forged = "/\" 200 1 0.000000 \"x\\\" \u{1b}[31m \u{7f}\u{85}\u{2028}é";
+        let requests = [
+            format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", forged.replace(' ', "%20")).into_bytes(),
+            b"GET /\xff\xfe\x80 HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            b"GET /a\"b HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            b"\x1b]0;title\x07\r\n\r\n".to_vec(),
+            format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(3000)).into_bytes(),
+        ];
+        for request in &requests {
+            let mut client = server.connect();
+            client.send(request);
+            client.response("GET");
+        }
+        server.connect().get("/").expect(200);
+        server.await_log(&["\"GET / HTTP/1.1\" 200 6"]);
+        let log = fs::read(server.log_path()).expect("read the log");
+        assert!(log.iter().all(|&b| b == b'\n' || (0x20..0x7f).contains(&b)), "{mode:?}: {:?}", server.log());
+        for line in server.log().lines().filter(|line| line.contains(" - - [")) {
+            let (request, status, _) = parse(line);
+            let bare = request.replace("\\\\", "").replace("\\\"", "");
+            assert!(!bare.contains('"'), "{mode:?}: a quote stands bare in {line:?}");
+            assert!((200..500).contains(&status), "{line:?}");
+            assert!(line.len() < 4096, "longer than a pipe writes whole: {} bytes", line.len());
+        }
+    }
+}
+
+/// Many processes write to one file, and their lines never mix.
+#[test]
+fn lines_of_many_processes_stay_whole() {
+    for mode in Mode::ALL {
+        let site = site();
+        let mut server = launch::serve(mode, 8, &["--verbose"], site.path());
+        thread::scope(|scope| {
+            for client in 0..8 {
+                let server = &server;
+                scope.spawn(move || {
+                    for number in 0..100 {
+                        let path = format!("/{}-{client}-{number}", "y".repeat(number * 5));
+                        server.connect().request("GET", &path, "Connection: close\r\n").expect(404);
+                    }
+                });
+            }
+        });
+        server.stop();
+        let log = server.log();
+        let (access, own): (Vec<&str>, Vec<&str>) = log.lines().partition(|line| !line.starts_with("tine: "));
+        assert_eq!(access.len(), 800, "{mode:?}");
+        access.iter().for_each(|line| assert_eq!(parse(line).1, 404));
+        let mix = own.iter().find(|line| line.matches("tine: ").count() > 1 || line.contains("GET"));
+        assert_eq!(mix, None, "{mode:?}");
+    }
+}
+
+#[test]
+fn quiet_leaves_the_access_lines_out() {
+    for mode in Mode::ALL {
+        let site = site();
+        let mut server = launch::serve(mode, 4, &["--quiet"], site.path());
+        server.connect().request("GET", "/", "Connection: close\r\n").expect(200);
+        let at_rest = if mode.is_prefork() { 4 } else { 0 };
+        wait_until("the child has gone", || server.children().len() == at_rest);
+        server.stop();
+        let log = server.log();
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains("nobody") && !line.contains("root")).collect();
+        assert_eq!(lines, [""; 0], "{mode:?}");
+    }
+}
+
+/// --log FILE appends to the file, and the lines of an earlier run stay.
+#[test]
+fn a_file_is_appended_to() {
+    for mode in Mode::ALL {
+        let site = site();
+        let file = site.file("logs/access.log", "earlier\n");
+        common::scratch::set_mode(&file, 0o666);
+        let path = file.display().to_string();
+        let mut server = launch::serve(mode, 4, &["--log", &path], site.path());
+        server.connect().get("/").expect(200);
+        server.stop();
+        let text = fs::read_to_string(&file).expect("read the log");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "earlier");
+        assert!(lines[1..].iter().any(|line| line.contains("\"GET / HTTP/1.1\" 200 6 ")), "{mode:?}: {text}");
+    }
+}
