@@ -1,0 +1,134 @@
+//! The rows that compare servers under load.
+
+use crate::Result;
+use crate::options::Options;
+use crate::peer::{Peer, Server};
+use crate::place::{File, LARGE, Place, SMALL};
+use crate::report::{Goal, Report};
+use crate::wrk::{self, Connections};
+
+/// Ours against a reference, at one kind of work.
+pub struct Row {
+    /// Its name on the command line.
+    pub name: &'static str,
+    title: &'static str,
+    ours: Peer,
+    reference: Peer,
+    /// Measured in the same rounds, for information.
+    beside: &'static [Peer],
+    file: File,
+    connections: Connections,
+    /// The ratio of our rate to the reference's that is promised.
+    target: f64,
+}
+
+const POOL: Peer = Peer::Tine(&["--mode", "prefork", "--children", "N"]);
+const ONE_SHOT: Peer = Peer::Tine(&["--mode", "prefork", "--children", "N", "--reuse", "1"]);
+const FORK: Peer = Peer::Tine(&["--mode", "fork"]);
+const VFORK: Peer = Peer::Tine(&["--mode", "vfork"]);
+
+/// All of them, in the order of the design's table.
+pub const ALL: &[Row] = &[
+    Row {
+        name: "prefork",
+        title: "prefork, a connection per request, 512 B",
+        ours: POOL,
+        reference: Peer::Nginx,
+        beside: &[Peer::Apache],
+        file: SMALL,
+        connections: Connections::New,
+        target: 1.05,
+    },
+    Row {
+        name: "keep-alive",
+        title: "prefork, keep-alive, 512 B",
+        ours: POOL,
+        reference: Peer::Lighttpd,
+        beside: &[Peer::Nginx, Peer::Apache],
+        file: SMALL,
+        connections: Connections::Kept,
+        target: 1.0,
+    },
+    Row {
+        name: "keep-alive-100k",
+        title: "prefork, keep-alive, 100 KiB",
+        ours: POOL,
+        reference: Peer::Lighttpd,
+        beside: &[],
+        file: LARGE,
+        connections: Connections::Kept,
+        target: 1.0,
+    },
+    Row {
+        name: "one-shot",
+        title: "one-shot, a connection per request, 512 B",
+        ours: ONE_SHOT,
+        reference: Peer::Nginx,
+        beside: &[],
+        file: SMALL,
+        connections: Connections::New,
+        target: 0.6,
+    },
+    Row {
+        name: "fork",
+        title: "fork, a connection per request, 512 B",
+        ours: FORK,
+        reference: Peer::Tcpserver,
+        beside: &[],
+        file: SMALL,
+        connections: Connections::New,
+        target: 2.5,
+    },
+    Row {
+        name: "vfork",
+        title: "vfork with tine-http, a connection per request, 512 B",
+        ours: VFORK,
+        reference: Peer::Tcpserver,
+        beside: &[],
+        file: SMALL,
+        connections: Connections::New,
+        target: 2.0,
+    },
+];
+
+/// Starts the servers of a row, lets them take turns, and adds what came out to the report.
+pub fn measure(row: &Row, options: &Options, place: &Place, report: &mut Report) -> Result<()> {
+    println!("\n{} ({}): {} rounds of {} s", row.title, row.name, options.rounds, options.seconds);
+    // Ours and the reference are neighbours in every round.
+    let mut contestants = Vec::new();
+    for peer in [row.reference, row.ours].iter().chain(row.beside) {
+        contestants.extend(peer.start(options, place)?.map(|server| (*peer, server)));
+    }
+    if contestants[0].0 != row.reference {
+        report.skip(row.title, &row.reference.name(), row.target);
+        return Ok(());
+    }
+    for (peer, server) in &contestants {
+        wrk::check(server.address, row.file).map_err(|error| format!("{}: {error}", peer.name()))?;
+    }
+    let rates = take_turns(row, options, &contestants)?;
+    for ((peer, _), rates) in contestants.iter().zip(&rates) {
+        report.rates(row.name, &peer.name(), rates);
+    }
+    report.compare(row.title, &row.reference.name(), &rates[1], &rates[0], Goal::AtLeast(row.target));
+    for ((peer, _), theirs) in contestants.iter().zip(&rates).skip(2) {
+        report.compare(&format!("{} ({} beside)", row.title, peer.name()), &peer.name(), &rates[1], theirs, Goal::None);
+    }
+    Ok(())
+}
+
+/// The rates of each contestant, a number for each round. A round that nobody counts warms the caches.
+fn take_turns(row: &Row, options: &Options, contestants: &[(Peer, Server)]) -> Result<Vec<Vec<f64>>> {
+    let mut rates = vec![Vec::new(); contestants.len()];
+    for round in 0..=options.rounds {
+        for ((peer, server), rates) in contestants.iter().zip(&mut rates) {
+            let seconds = if round == 0 { 1 } else { options.seconds };
+            let rate = wrk::measure(server.address, row.file, row.connections, options.connections, seconds)
+                .map_err(|error| format!("{}: {error}", peer.name()))?;
+            if round > 0 {
+                rates.push(rate);
+            }
+        }
+    }
+    Ok(rates)
+}
