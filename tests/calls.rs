@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::thread;
+
 use common::{
     Mode, Scratch, launch, process,
     strace::{Call, Traced},
@@ -19,11 +21,10 @@ fn site() -> Scratch {
 }
 
 fn traced(mode: Mode, site: &Scratch) -> Option<Traced> {
-    let mut options = mode.options(1);
+    // One child, so that a pool's calls are all its; room for more where children are made for each connection.
+    let mut options = mode.options(if mode.is_prefork() { 1 } else { 8 });
     if mode.is_prefork() {
         options.extend(["--reuse".into(), "0".into()]);
-    } else {
-        options = mode.options(8);
     }
     Traced::start(&launch::serve_command(&options, site.path()))
 }
@@ -114,8 +115,8 @@ fn a_request_on_a_kept_connection() {
     assert!(calls.len() <= 4 * requests, "{} calls for {requests}, 4 each allowed:{}", calls.len(), story(&calls));
 }
 
-/// The supervisor's calls for so many connections, one after the other; `between` runs after each.
-fn supervisor_calls(traced: &Traced, connections: usize, between: impl Fn()) -> Vec<Call> {
+/// The supervisor's calls for so many connections, of so many clients at once; `between` runs after each.
+fn supervisor_calls(traced: &Traced, clients: usize, connections: usize, between: impl Fn() + Sync) -> Vec<Call> {
     let supervisor = traced.server.pid();
     let rests = || traced.last_line(supervisor).is_some_and(|line| !line.contains(" = ") && !line.starts_with('-'));
     // All reaped, and it waits without an end.
@@ -132,10 +133,16 @@ fn supervisor_calls(traced: &Traced, connections: usize, between: impl Fn()) -> 
     visit();
     idle();
     let before = traced.calls(supervisor).len();
-    for _ in 0..connections {
-        visit();
-        between();
-    }
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                for _ in 0..connections / clients {
+                    visit();
+                    between();
+                }
+            });
+        }
+    });
     idle();
     let mut calls = traced.calls(supervisor).split_off(before);
     // A debug build looks whether a descriptor is open before it closes it; a release does not.
@@ -149,16 +156,25 @@ fn waits_for_ever(line: &Option<String>) -> bool {
     line.as_ref().is_some_and(|line| !line.contains("tv_sec"))
 }
 
-/// Under load, one connection behind the other: the budget.
+/// Under load: the budget. Where this machine lets the next one wait for more than ten
+/// milliseconds, the supervisor rightly goes to sleep, and is woken by time or by the end of a child: such lulls are
+/// counted, and of several batches the one with the fewest is looked at.
 fn supervisor_per_connection(mode: Mode) {
     let site = site();
     let Some(traced) = traced(mode, &site) else { return };
     let connections = 100;
-    let calls = supervisor_calls(&traced, connections, || ());
+    let batch = || {
+        let calls = supervisor_calls(&traced, 4, connections, || ());
+        let lull = |call: &&Call| call.line.ends_with("(Timeout)") || call.line.contains("ERESTARTNOHAND");
+        let lulls = calls.iter().filter(|call| call.name() == "ppoll").filter(lull).count();
+        (calls, lulls)
+    };
+    let (calls, lulls) = (0..5).map(|_| batch()).min_by_key(|(_, lulls)| *lulls).expect("five batches");
+    assert!(lulls <= connections / 2, "{lulls} lulls in {connections} connections: this machine is too busy to tell");
     // What the last one costs more, before the supervisor sleeps, is not the connections'.
-    let limit = 6 * connections + 6;
+    let limit = 6 * connections + 6 + 4 * lulls;
     let story = story(&calls[..calls.len().min(40)]);
-    assert!(calls.len() <= limit, "{} calls for {connections}, 6 each allowed:{story}", calls.len());
+    assert!(calls.len() <= limit, "{} calls for {connections}, 6 each allowed, {lulls} lulls:{story}", calls.len());
 }
 
 /// A lone connection costs the supervisor two wake-ups more: for the end of its child, and to see that nobody else comes.
@@ -167,7 +183,7 @@ fn supervisor_for_a_lone_connection(mode: Mode) {
     let Some(traced) = traced(mode, &site) else { return };
     let supervisor = traced.server.pid();
     let connections = 10;
-    let calls = supervisor_calls(&traced, connections, || {
+    let calls = supervisor_calls(&traced, 1, connections, || {
         wait_until("the supervisor is idle", || {
             process::children(supervisor).is_empty() && waits_for_ever(&traced.last_line(supervisor))
         });
