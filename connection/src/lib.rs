@@ -47,7 +47,7 @@ pub struct Host<'a> {
     pub now: fn(Clock) -> Time,
     /// The process's alarm clock.
     pub alarm: &'a Alarm,
-    /// How much the supervisor wants this child back; it writes, children only read.
+    /// Whether this process is wanted back; handlers only read it.
     pub pressure: &'a Pressure,
 }
 
@@ -79,7 +79,7 @@ impl Time {
     }
 }
 
-/// How much the supervisor wants a child back: one byte on a page that only the supervisor writes.
+/// Whether a process is wanted back: one byte of its own, raised when SIGTERM arrives.
 pub struct Pressure(AtomicU8);
 
 impl Pressure {
@@ -89,7 +89,7 @@ impl Pressure {
         Pressure(AtomicU8::new(0))
     }
 
-    /// For the supervisor: from now on children finish what they do and leave.
+    /// For a signal handler: from now on this process finishes what it does and leaves.
     pub fn drain(&self) {
         self.0.store(1, Ordering::Release);
     }

@@ -137,8 +137,8 @@ impl<'a> Supervisor<'a> {
         let timeout = [
             self.hurried.then_some(HURRY),
             self.hold.left(now),
-            // The time to hold back may have ended since `fill` looked.
-            self.lacks_children().then(|| self.hold.left(now).unwrap_or(0)),
+            // The time to hold back may have ended since `retry` and `fill` looked.
+            (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
         ];
         let timeout = timeout.into_iter().flatten().min();
@@ -279,6 +279,11 @@ impl<'a> Supervisor<'a> {
         {
             self.spawn(at, admitted);
         }
+    }
+
+    /// Whether a connection waits for nothing but the time to hold back.
+    fn can_retry(&self) -> bool {
+        self.waiting.is_some() && self.children.live() < self.limit
     }
 
     /// Whether one more child may be tried.
