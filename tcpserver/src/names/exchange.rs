@@ -82,11 +82,16 @@ fn ask_at_length(question: &Question, server: SocketAddr, deadline: Deadline) ->
     let length = u16::try_from(message.len()).map_err(|_| Errno::EMSGSIZE)?;
     stream.write_all(&[&length.to_be_bytes(), message.as_slice()].concat())?;
     let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
+    stream.read_exact(&mut length).map_err(cut_short)?;
     let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut answer)?;
+    stream.read_exact(&mut answer).map_err(cut_short)?;
     match question.judge(&answer) {
         Verdict::Answer => Ok(answer),
         _ => Err(Errno::EAGAIN.into()),
     }
+}
+
+/// A server that closes the connection before it has answered is one that cannot.
+fn cut_short(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Errno::EAGAIN.into() } else { error }
 }

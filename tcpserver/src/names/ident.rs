@@ -70,7 +70,75 @@ fn text(answer: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::{Deadline, ask, text};
+
+    /// Asks a server that reads the question and then goes on as `answer` does; with the address that it was asked from
+    /// and the question.
+    fn asked(deadline: Duration, answer: impl FnOnce(TcpStream) + Send + 'static) -> (Option<Vec<u8>>, IpAddr, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let port = listener.local_addr().expect("an address").port();
+        let server = thread::spawn(move || {
+            let (stream, client) = listener.accept().expect("accept");
+            let mut question = String::new();
+            BufReader::new(&stream).read_line(&mut question).expect("a question");
+            answer(stream);
+            (client.ip(), question)
+        });
+        let local = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), 25));
+        let text = ask(port, SocketAddr::from((Ipv4Addr::LOCALHOST, 6193)), local, Deadline::after(deadline));
+        let (client, question) = server.join().expect("the server");
+        (text, client, question)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_other_host_is_asked_from_the_connections_own_address() {
+        let (text, client, question) = asked(LONG, |mut stream| {
+            stream.write_all(b"6193 , 25 : USERID : UNIX : joe\r\n").expect("answer");
+        });
+        assert_eq!(text.as_deref(), Some(&b"joe"[..]));
+        assert_eq!(client, Ipv4Addr::new(127, 0, 0, 9));
+        assert_eq!(question, "6193 , 25\r\n");
+    }
+
+    #[test]
+    fn no_answer_is_none() {
+        assert_eq!(asked(LONG, drop).0, None);
+        let cut = |mut stream: TcpStream| stream.write_all(b"6193,25:USERID:UNIX:joe").expect("answer");
+        assert_eq!(asked(LONG, cut).0, None);
+        let endless = |mut stream: TcpStream| while stream.write_all(&[b'x'; 1000]).is_ok() {};
+        assert_eq!(asked(LONG, endless).0, None);
+    }
+
+    /// However an answer trickles, the deadline is for all of it.
+    #[test]
+    fn the_deadline_is_for_the_whole_answer() {
+        let deadline = Duration::from_millis(300);
+        let silent = |stream: TcpStream| drop(BufReader::new(&stream).read_line(&mut String::new()));
+        let trickling = |mut stream: TcpStream| {
+            while stream.write_all(b":").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        let start = Instant::now();
+        assert_eq!(asked(deadline, silent).0, None);
+        assert_eq!(asked(deadline, trickling).0, None);
+        assert!(start.elapsed() >= deadline * 2 && start.elapsed() < LONG / 2);
+    }
+
+    #[test]
+    fn nobody_there_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let there = listener.local_addr().expect("an address");
+        drop(listener);
+        assert_eq!(ask(there.port(), there, there, Deadline::after(LONG)), None);
+    }
 
     #[test]
     fn the_text_is_what_stands_behind_the_third_colon() {
