@@ -18,6 +18,7 @@ pub mod children;
 pub mod confine;
 pub mod environ;
 pub mod error;
+pub mod gate;
 mod hold;
 pub mod listen;
 pub mod log;
