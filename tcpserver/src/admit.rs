@@ -15,6 +15,8 @@ pub struct Admitted {
     pub socket: OwnedFd,
     /// The client; `None` on a Unix socket.
     pub peer: Peer,
+    /// Our end as a balancer told it; `None` to ask the kernel.
+    pub local: Peer,
 }
 
 /// Why there was no connection.
@@ -34,7 +36,7 @@ pub fn accept(listener: &Listener) -> Result<Admitted, Nothing> {
     match sys::accept(listener.as_fd()) {
         Ok((socket, peer)) => {
             listener.prepare(socket.as_fd());
-            Ok(Admitted { socket, peer })
+            Ok(Admitted { socket, peer, local: None })
         }
         Err(error) => Err(match error.raw_os_error().map_or(Errno::EIO, Errno::from_raw) {
             Errno::EINTR => Nothing::Interrupted,
@@ -48,8 +50,8 @@ pub fn accept(listener: &Listener) -> Result<Admitted, Nothing> {
 
 /// The two ends as text: the peer from accept, ours from the listener or, on a wildcard address, from the kernel.
 pub(crate) fn endpoints(listener: &Listener, admitted: &Admitted) -> (Endpoint, Endpoint) {
-    let local = if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() };
-    (endpoint(admitted.peer), endpoint(local))
+    let asked = || if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() };
+    (endpoint(admitted.peer), endpoint(admitted.local.or_else(asked)))
 }
 
 /// The connection as a handler sees it.

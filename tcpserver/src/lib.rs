@@ -22,6 +22,7 @@ pub mod gate;
 mod hold;
 pub mod listen;
 pub mod log;
+pub mod proxy;
 pub mod reap;
 pub mod rules;
 pub mod scoreboard;

@@ -20,8 +20,8 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
-pub use penalty::Penalty;
 use penalty::Penalties;
+pub use penalty::Penalty;
 use rate::Meter;
 pub use rate::Rate;
 use refuse::WayOut;

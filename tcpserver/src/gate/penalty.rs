@@ -14,15 +14,8 @@ use super::source::Source;
 use crate::reap::Fate;
 
 /// What a program is killed by when it has a defect (signal(7): the action is a core dump, and nobody sends it).
-const CRASHES: [Signal; 7] = [
-    Signal::SIGSEGV,
-    Signal::SIGBUS,
-    Signal::SIGILL,
-    Signal::SIGFPE,
-    Signal::SIGABRT,
-    Signal::SIGSYS,
-    Signal::SIGTRAP,
-];
+const CRASHES: [Signal; 7] =
+    [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGSYS, Signal::SIGTRAP];
 
 /// In microseconds: so much quiet, counted from the end of the wait, takes one crash back.
 const FORGIVEN: u64 = 60_000_000;
