@@ -20,11 +20,14 @@ pub mod environ;
 pub mod error;
 pub mod gate;
 mod hold;
+pub mod lifetime;
 pub mod listen;
 pub mod log;
 pub mod proxy;
 pub mod reap;
+pub mod resources;
 pub mod rules;
+mod saturation;
 pub mod scoreboard;
 pub mod server;
 pub mod signals;
@@ -33,6 +36,7 @@ mod stop;
 mod supervise;
 #[allow(unsafe_code, reason = "the one place of this crate where system calls without a safe form are made")]
 mod sys;
+pub mod syslog_sink;
 
 pub use connection::{Connection, Handler, Outcome};
 pub use error::Error;

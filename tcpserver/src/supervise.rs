@@ -292,7 +292,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn register(&mut self, pid: i32, peer: Peer) {
-        self.children.register(Child { pid, slot: 0, peer, started: sys::micros() });
+        self.children.register(Child { pid, peer, started: sys::micros(), ..Child::default() });
         self.log.status(self.children.live(), self.limit);
         self.log.pid(pid, peer);
     }
@@ -305,7 +305,7 @@ impl<'a> Supervisor<'a> {
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
             match pool.spawn(self.nest, &self.listeners) {
                 Ok((pid, slot)) => {
-                    self.children.register(Child { pid, slot, peer: None, started: sys::micros() });
+                    self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
                 }
                 Err(error) => failure = Some(error),
             }

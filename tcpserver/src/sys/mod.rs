@@ -2,6 +2,8 @@
 //! crate.
 
 mod exec;
+mod process;
+mod queue;
 mod raw;
 
 use std::io;
@@ -14,6 +16,8 @@ use connection::{Clock, Fd, Pressure, Time};
 pub use exec::{CStrings, Launcher};
 use libc::{c_int, c_void, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+pub use process::signal_process;
+pub use queue::queue;
 
 use crate::scoreboard::Slot;
 
