@@ -52,8 +52,8 @@ impl WayOut {
 
     /// Closes those who had their time.
     pub fn close_due(&mut self, now: u64) {
-        while let Some((socket, _)) = self.leaving.pop_front_if(|(_, due)| *due <= now) {
-            swallow(&socket);
+        while self.next().is_some_and(|due| due <= now) {
+            self.leaving.pop_front().iter().for_each(|(socket, _)| swallow(socket));
         }
     }
 }

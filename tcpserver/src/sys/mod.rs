@@ -169,6 +169,17 @@ pub fn close_inherited() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The descriptor with this number that whoever executed us left open; `None` if there is none.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl takes numbers here, and says whether the descriptor exists.
+    if number < 0 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: it is open. That it is ours to own is the word of whoever handed it over and named it: nothing in this
+    // process knows its number but by that name, and each is taken once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// TCP_DEFER_ACCEPT (tcp(7)): connections are accepted when their first bytes are there, or after `seconds`.
 pub fn defer_accept(listener: BorrowedFd<'_>, seconds: u32) -> nix::Result<()> {
     let seconds = c_int::try_from(seconds).unwrap_or(c_int::MAX);
