@@ -50,8 +50,13 @@ pub fn accept(listener: &Listener) -> Result<Admitted, Nothing> {
 
 /// The two ends as text: the peer from accept, ours from the listener or, on a wildcard address, from the kernel.
 pub(crate) fn endpoints(listener: &Listener, admitted: &Admitted) -> (Endpoint, Endpoint) {
-    let asked = || if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() };
-    (endpoint(admitted.peer), endpoint(admitted.local.or_else(asked)))
+    (endpoint(admitted.peer), endpoint(local(listener, admitted)))
+}
+
+/// Our end: what a balancer says, the listener's, or, on a wildcard address, what the kernel says.
+pub(crate) fn local(listener: &Listener, admitted: &Admitted) -> Peer {
+    let ask = || if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() };
+    admitted.local.or_else(ask)
 }
 
 /// The connection as a handler sees it.

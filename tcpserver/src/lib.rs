@@ -24,6 +24,7 @@ pub mod inherit;
 pub mod lifetime;
 pub mod listen;
 pub mod log;
+pub mod names;
 pub mod porter;
 pub mod proxy;
 pub mod reap;
@@ -39,6 +40,7 @@ mod supervise;
 #[allow(unsafe_code, reason = "the one place of this crate where system calls without a safe form are made")]
 mod sys;
 pub mod syslog_sink;
+pub mod ucspi;
 
 pub use connection::{Connection, Handler, Outcome};
 pub use error::Error;
