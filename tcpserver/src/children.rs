@@ -6,6 +6,7 @@
 
 use std::io;
 
+use crate::lifetime::Told;
 use crate::sys::{self, Peer};
 
 /// One live child.
@@ -19,6 +20,8 @@ pub struct Child {
     pub peer: Peer,
     /// When it was made, in microseconds of the monotonic clock.
     pub started: u64,
+    /// Whether it was told to end, for its age.
+    pub told: Told,
 }
 
 /// The live children, by process number.
@@ -43,6 +46,11 @@ impl Children {
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Child> {
         self.entries.iter().filter(|child| child.pid != 0)
+    }
+
+    /// The same, to be changed but for their process numbers.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.entries.iter_mut().filter(|child| child.pid != 0)
     }
 
     /// A child was made.

@@ -175,4 +175,9 @@ impl Limiter {
         self.next = now + 1_000_000;
         Some(std::mem::take(&mut self.held_back))
     }
+
+    /// When a number that was held back may be told, in microseconds of the monotonic clock, if there is one.
+    pub fn owes(&self) -> Option<u64> {
+        (self.held_back > 0).then_some(self.next)
+    }
 }

@@ -10,6 +10,7 @@ use crate::children::Children;
 use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::Log;
+use crate::porter::{self, Porter};
 use crate::signals::Signals;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, alarm_clock, child_host};
@@ -38,6 +39,7 @@ impl Default for Limits {
 pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
+    policy: porter::Policy,
     log: Log,
 }
 
@@ -58,12 +60,18 @@ impl Server {
                 }
             }
         }
-        Ok(Server { listeners, limits, log })
+        Ok(Server { listeners, limits, policy: porter::Policy::default(), log })
+    }
+
+    /// Asks for more than making children, in the modes `fork` and `vfork`.
+    #[must_use]
+    pub fn with(self, policy: porter::Policy) -> Self {
+        Server { policy, ..self }
     }
 
     /// A server over sockets that listen already.
     pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
-        Server { listeners, limits, log }
+        Server { listeners, limits, policy: porter::Policy::default(), log }
     }
 
     /// The listening sockets.
@@ -111,7 +119,10 @@ impl Server {
             }
         }
         let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
-        Supervisor::new(&nest, crew, children, limit, self.limits.drain, self.listeners, self.log).run(ready);
+        let porter =
+            Porter::new(self.policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
+        let limits = Limits { connections: limit, ..self.limits };
+        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter).run(ready);
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 //! crate.
 
 mod exec;
+mod process;
+mod queue;
 mod raw;
 mod sink;
 
@@ -15,6 +17,8 @@ use connection::{Clock, Fd, Pressure, Time};
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
 use libc::{c_int, c_void, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+pub use process::signal_process;
+pub use queue::queue;
 
 use crate::scoreboard::Slot;
 
@@ -167,6 +171,17 @@ pub fn close_inherited() -> io::Result<()> {
     // SAFETY: for a process that has just begun, by the word of the caller: nothing in it owns a descriptor yet.
     let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The descriptor with this number that whoever executed us left open; `None` if there is none.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl takes numbers here, and says whether the descriptor exists.
+    if number < 0 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: it is open. That it is ours to own is the word of whoever handed it over and named it: nothing in this
+    // process knows its number but by that name, and each is taken once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// TCP_DEFER_ACCEPT (tcp(7)): connections are accepted when their first bytes are there, or after `seconds`.
