@@ -316,6 +316,10 @@ impl<'a> Supervisor<'a> {
 
     /// Makes a child for an accepted connection; if that cannot be done now, it is tried again later.
     fn spawn(&mut self, at: usize, admitted: Admitted) {
+        if let Err(error) = self.children.make_room() {
+            self.waiting = Some((at, admitted));
+            return self.held_up("make room for a child", &error);
+        }
         let from = &self.listeners[at];
         let before = self.porter.clock();
         if let Crew::Ucspi(_) = self.crew {
@@ -386,7 +390,7 @@ impl<'a> Supervisor<'a> {
         let Crew::Pool(pool) = &mut self.crew else { return };
         let mut failure = None;
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
-            match pool.spawn(self.nest, &self.listeners) {
+            match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
                     self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
                 }

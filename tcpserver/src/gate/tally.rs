@@ -19,7 +19,7 @@ struct Entry {
 
 /// Live children by source.
 pub struct Tally {
-    entries: &'static mut [Entry],
+    entries: sys::Table<Entry>,
     hash: RandomState,
 }
 
@@ -28,7 +28,7 @@ impl Tally {
     pub fn new(limit: usize) -> io::Result<Self> {
         // A quarter of the entries stays free, so that a search ends soon.
         let size = (limit + limit / 3 + 1).next_power_of_two();
-        Ok(Tally { entries: sys::supervisor_table(size)?, hash: RandomState::new() })
+        Ok(Tally { entries: sys::Table::new(size)?, hash: RandomState::new() })
     }
 
     /// How many children serve clients of `source`.
