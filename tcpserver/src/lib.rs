@@ -21,6 +21,7 @@ pub mod error;
 mod hold;
 pub mod listen;
 pub mod log;
+pub mod names;
 pub mod reap;
 pub mod rules;
 pub mod scoreboard;
