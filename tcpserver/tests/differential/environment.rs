@@ -67,8 +67,7 @@ fn descriptors() {
 fn signals_are_default_or_as_they_were() {
     same(&Case::new(PLAIN).prelude("trap '' HUP INT QUIT USR1 PIPE"));
     for signals in ["HUP", "PIPE", "CHLD", "TERM", "ALRM", "USR1,USR2,WINCH,TTIN"] {
-        let [ignore, block] =
-            ["ignore", "block"].map(|how| format!("exec env --{how}-signal={signals} \"$@\""));
+        let [ignore, block] = ["ignore", "block"].map(|how| format!("exec env --{how}-signal={signals} \"$@\""));
         for prelude in [ignore, block] {
             // One that was started with SIGTERM blocked does not hear it.
             same(&Case::new(PLAIN).prelude(Box::leak(prelude.into_boxed_str())).end(Signal::SIGKILL));
@@ -79,7 +78,10 @@ fn signals_are_default_or_as_they_were() {
 #[test]
 fn umask_limits_priority_and_directory() {
     same(&Case::new(PLAIN).prelude("umask 0"));
-    same(&Case::new(PLAIN).prelude("umask 077; ulimit -n 100; ulimit -c 0; ulimit -s 4096; ulimit -t 1000; ulimit -f 100"));
+    same(
+        &Case::new(PLAIN)
+            .prelude("umask 077; ulimit -n 100; ulimit -c 0; ulimit -s 4096; ulimit -t 1000; ulimit -f 100"),
+    );
     same(&Case::new(PLAIN).prelude("cd /usr/bin"));
     same(&Case::new(PLAIN).prelude("exec nice -n 5 \"$@\""));
     same(&Case::new(PLAIN).prelude("exec setsid \"$@\""));

@@ -35,7 +35,11 @@ fn a_difference_is_found() {
         ("status", Case::new(PLAIN).prelude("trap '' USR1")),
         ("limits", Case::new(PLAIN).prelude("ulimit -n 77")),
         ("cwd", Case::new(PLAIN).prelude("cd /")),
-        ("argv", { let mut case = Case::new(PLAIN); case.program.push("-u".into()); case }),
+        ("argv", {
+            let mut case = Case::new(PLAIN);
+            case.program.push("-u".into());
+            case
+        }),
         ("nice", Case::new(PLAIN).prelude("exec nice \"$@\"")),
         ("stdout", Case::new("-1 -vRHl0")),
         ("end", Case::new(PLAIN).end(nix::sys::signal::Signal::SIGKILL)),

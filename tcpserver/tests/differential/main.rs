@@ -8,6 +8,10 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 
+#[allow(dead_code, reason = "shared with the tests of names, and this one uses a part of it")]
+#[path = "../common/dns.rs"]
+mod dns;
+
 mod case;
 mod program;
 mod story;
@@ -15,10 +19,10 @@ mod story;
 //mod differences;
 mod environment;
 mod harness;
-//mod limits;
-//mod names;
+mod limits;
+mod names;
 mod options;
-//mod random;
+mod random;
 mod rules;
 mod signals;
 mod usage;

@@ -8,10 +8,35 @@ use crate::{
 #[test]
 fn options_together_and_apart() {
     for options in [
-        "-vRHl0", "-v -R -H -l0", "-v -R -H -l 0", "-RvHl 0", "-HRvl 0 --", "-vRHl0 -c40", "-vRHl0 -c 40", "-vRHl0c40",
-        "-vRHl0 -b20", "-vRHl0 -b 20", "-vRHc1l0", "-1vRHl0", "-vRHl0 -1", "-RHl0", "-QRHl0", "-qRHl0", "-vqRHl0",
-        "-qvRHl0", "-vQRHl0", "-vRHl0 -oOdDpP", "-vhHrRPpRHl0", "-vRHl0 -l1 -l2", "-vRHl0 -c1 -c7", "-XvRHl0",
-        "-vRHl0 -t 5", "-vRHl0 -t0", "-vRHl0 -b1", "-vRHl0 -b0", "-vRHl0 -b 100000",
+        "-vRHl0",
+        "-v -R -H -l0",
+        "-v -R -H -l 0",
+        "-RvHl 0",
+        "-HRvl 0 --",
+        "-vRHl0 -c40",
+        "-vRHl0 -c 40",
+        "-vRHl0c40",
+        "-vRHl0 -b20",
+        "-vRHl0 -b 20",
+        "-vRHc1l0",
+        "-1vRHl0",
+        "-vRHl0 -1",
+        "-RHl0",
+        "-QRHl0",
+        "-qRHl0",
+        "-vqRHl0",
+        "-qvRHl0",
+        "-vQRHl0",
+        "-vRHl0 -oOdDpP",
+        "-vhHrRPpRHl0",
+        "-vRHl0 -l1 -l2",
+        "-vRHl0 -c1 -c7",
+        "-XvRHl0",
+        "-vRHl0 -t 5",
+        "-vRHl0 -t0",
+        "-vRHl0 -b1",
+        "-vRHl0 -b0",
+        "-vRHl0 -b 100000",
     ] {
         same(&Case::new(options));
     }
@@ -62,9 +87,24 @@ fn the_log_of_several() {
 #[test]
 fn ends_of_programs() {
     for script in [
-        "exit 0", "exit 1", "exit 3", "exit 100", "exit 111", "exit 255", "kill -9 $$", "kill -15 $$", "kill -1 $$",
-        "kill -14 $$", "ulimit -c 0; kill -11 $$", "ulimit -c 0; kill -6 $$", "echo said; exit 7", "sleep 0.05",
-        "exec >&- <&-; sleep 0.05; exit 5", "echo to the log >&2", "trap '' TERM; kill $$; exit 9", "kill -PIPE $$",
+        "exit 0",
+        "exit 1",
+        "exit 3",
+        "exit 100",
+        "exit 111",
+        "exit 255",
+        "kill -9 $$",
+        "kill -15 $$",
+        "kill -1 $$",
+        "kill -14 $$",
+        "ulimit -c 0; kill -11 $$",
+        "ulimit -c 0; kill -6 $$",
+        "echo said; exit 7",
+        "sleep 0.05",
+        "exec >&- <&-; sleep 0.05; exit 5",
+        "echo to the log >&2",
+        "trap '' TERM; kill $$; exit 9",
+        "kill -PIPE $$",
     ] {
         same(&Case::new(PLAIN).shell(script));
         same(&Case::new("-RHl0").shell(script));

@@ -7,7 +7,8 @@ use std::{
 };
 
 /// Lines of /proc/PID/status that say what the process did, or how the machine is, and not what it was given.
-const OWN: &[&str] = &["Pid", "Tgid", "PPid", "NStgid", "NSpid", "NSpgid", "NSsid", "SigQ", "FDSize", "Rss", "Huge", "State"];
+const OWN: &[&str] =
+    &["Pid", "Tgid", "PPid", "NStgid", "NSpid", "NSpgid", "NSsid", "SigQ", "FDSize", "Rss", "Huge", "State"];
 
 /// Files of /proc/PID that are inherited.
 const INHERITED: &[&str] = &["limits", "oom_score_adj", "coredump_filter", "timerslack_ns", "personality", "cgroup"];

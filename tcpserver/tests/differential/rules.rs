@@ -9,8 +9,15 @@ use crate::{
 fn addresses_and_prefixes() {
     const RULES: &str = "127.0.0.2:deny\n127.0.0.3:allow,A=\"b\"\n127.0.1.:deny\n127.0.:allow,NET=\"127.0\"\n127.2.3.4-6:allow,R=/x/\n\
         127.:deny\n:allow,ALL=\"yes\"\n";
-    let clients: &[[u8; 4]] =
-        &[[127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 1, 1], [127, 2, 3, 4], [127, 2, 3, 7], [127, 9, 9, 9]];
+    let clients: &[[u8; 4]] = &[
+        [127, 0, 0, 1],
+        [127, 0, 0, 2],
+        [127, 0, 0, 3],
+        [127, 0, 1, 1],
+        [127, 2, 3, 4],
+        [127, 2, 3, 7],
+        [127, 9, 9, 9],
+    ];
     for options in [PLAIN, "-RHl0", "-qRHl0"] {
         let told = "env | grep -v 'PORT=\\|^PWD=' | sort";
         same(&Case::new(options).rules(RULES).shell(told).talk_from(clients).env("A", "from before"));
@@ -92,7 +99,8 @@ fn rules_that_may_not_be_read() {
 /// Damage in every byte of a small file: both admit or drop alike, or the difference is told.
 #[test]
 fn rules_are_replaced_while_it_runs() {
-    let program = "printf '127.0.0.1:allow,N=\"%s\"\\n' \"$((N + 1))\" | /usr/bin/tcprules rules.cdb rules.tmp; echo \"N is $N\"";
+    let program =
+        "printf '127.0.0.1:allow,N=\"%s\"\\n' \"$((N + 1))\" | /usr/bin/tcprules rules.cdb rules.tmp; echo \"N is $N\"";
     let three = [[127, 0, 0, 1], [127, 0, 0, 1], [127, 0, 0, 1]];
     same(&Case::new(PLAIN).rules(":allow,N=\"0\"\n").shell(program).talk_from(&three));
     let remove = "rm -f rules.cdb; echo removed";
@@ -111,7 +119,8 @@ fn rules_are_replaced_while_it_runs() {
 /// The directory that holds the rules is replaced, or comes only later: a name is looked up each time.
 #[test]
 fn the_name_of_the_rules_is_looked_up_for_each_connection() {
-    let program = "mkdir -p d2; echo ':deny' | /usr/bin/tcprules d2/the.cdb d2/tmp; mv d d3 2>/dev/null; mv d2 d; echo moved";
+    let program =
+        "mkdir -p d2; echo ':deny' | /usr/bin/tcprules d2/the.cdb d2/tmp; mv d d3 2>/dev/null; mv d2 d; echo moved";
     let case = Case::new("-vRHl0 -X").option("-x").option("d/the.cdb").shell(program);
     same(&case.talk_from(&[[127, 0, 0, 1], [127, 0, 0, 1]]));
 }

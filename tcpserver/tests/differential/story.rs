@@ -80,14 +80,10 @@ pub fn assert_equal(case: &Case, theirs: &Story, ours: &Story) {
 /// Runs the case.
 #[track_caller]
 pub fn run(whose: Whose, case: &Case) -> Option<Story> {
-    let scratch = Scratch::new();
-    if let Some(rules) = case.rules {
-        compile(&scratch, rules)?;
-    }
-    let mut server = Server::spawn(command(&whose.program()?, case, &scratch));
+    let (mut server, scratch) = start(whose, case)?;
     let mut story = Story::default();
     let mut staying = Vec::new();
-    if let Some(address) = ready(&mut server) {
+    if let Some(address) = process::listening(server.pid()) {
         story.names.insert(address.port().to_string(), "PORT".into());
         for act in &case.acts {
             perform(act, address, &server, &scratch, &mut story, &mut staying);
@@ -109,6 +105,18 @@ pub fn run(whose: Whose, case: &Case) -> Option<Story> {
         story.tell("log", line);
     }
     Some(story)
+}
+
+/// Starts the supervisor of a case, and waits until it listens or has ended. The directory is the one it works in.
+#[track_caller]
+pub fn start(whose: Whose, case: &Case) -> Option<(Server, Scratch)> {
+    let scratch = Scratch::new();
+    if let Some(rules) = case.rules {
+        compile(&scratch, rules)?;
+    }
+    let mut server = Server::spawn(command(&whose.program()?, case, &scratch));
+    wait_until("it listens or ends", || process::listening(server.pid()).is_some() || server.poll_exit().is_some());
+    Some((server, scratch))
 }
 
 /// The cdb is made by the original: what is compared here is who reads it.
@@ -137,17 +145,6 @@ fn command(program: &std::path::Path, case: &Case, scratch: &Scratch) -> Command
 
 /// An operand that is left out.
 pub const MISSING: &str = "(missing)";
-
-/// Waits until the supervisor listens, and says where; `None` when it ended instead.
-#[track_caller]
-fn ready(server: &mut Server) -> Option<SocketAddr> {
-    let mut address = None;
-    wait_until("it listens or ends", || {
-        address = process::listening(server.pid());
-        address.is_some() || server.poll_exit().is_some()
-    });
-    address
-}
 
 /// Waits until all has been written that will be.
 #[track_caller]

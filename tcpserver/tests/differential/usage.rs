@@ -14,8 +14,8 @@ fn refused(case: &Case) {
 #[test]
 fn wrong_options() {
     for options in [
-        "-", "-k", "-?", "-vZ", "-RHl0z", "-c", "-vc", "-b", "-x", "-B", "-g", "-u", "-l", "-t", "-v -", "-2", "-A", "-f",
-        "-qk", "-vk", "-Qk",
+        "-", "-k", "-?", "-vZ", "-RHl0z", "-c", "-vc", "-b", "-x", "-B", "-g", "-u", "-l", "-t", "-v -", "-2", "-A",
+        "-f", "-qk", "-vk", "-Qk",
     ] {
         let mut case = Case::new(options);
         refused(&case);
@@ -59,7 +59,8 @@ fn ports_by_name() {
         return crate::common::say("SKIPPED ports_by_name: the services of /etc/services have low ports");
     }
     // Addresses of loopback on which nobody serves.
-    for (host, port) in [("127.91.1.1", "discard"), ("127.91.1.2", "finger"), ("127.91.1.3", "pop3"), ("127.91.1.4", "0")]
+    for (host, port) in
+        [("127.91.1.1", "discard"), ("127.91.1.2", "finger"), ("127.91.1.3", "pop3"), ("127.91.1.4", "0")]
     {
         same(&Case::new("-vRHl0 -1").place(host, port));
     }
