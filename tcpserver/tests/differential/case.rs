@@ -1,16 +1,22 @@
 //! What is done with both implementations.
 
-use std::{env, net::Ipv4Addr, path::PathBuf};
+use std::{
+    env,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use nix::sys::signal::Signal;
 
-use crate::common::{self, peer};
+use crate::common::{self, peer, peers};
 
 /// Whose tcpserver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// That of ucspi-tcp 0.88, as Debian has it.
     Original,
+    /// That with Felix von Leitner's patch for IPv6, as Debian has it in the package `ucspi-tcp-ipv6`.
+    Patched,
     Ours,
 }
 
@@ -22,6 +28,7 @@ impl Whose {
     pub fn program(self) -> Option<PathBuf> {
         match self {
             Whose::Original => peer("tcpserver"),
+            Whose::Patched => patched(),
             Whose::Ours => match env::var_os("TCPSERVER_UNDER_TEST") {
                 Some(path) => Some(path.into()),
                 None => Some(common::built("tcpserver")),
@@ -34,11 +41,11 @@ impl Whose {
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Says a line to a program that sends it back, and while that waits for more the kernel is asked about it.
-    Look { from: Ipv4Addr },
+    Look { from: IpAddr },
     /// Says this and nothing more, and takes what comes.
-    Talk { from: Ipv4Addr, say: &'static str },
+    Talk { from: IpAddr, say: &'static str },
     /// Says a line to a program that sends it back, and stays until the supervisor has ended.
-    Stay { from: Ipv4Addr },
+    Stay { from: IpAddr },
 }
 
 /// A command line and what is done with it.
@@ -59,7 +66,7 @@ pub struct Case {
 }
 
 /// The address that clients have unless a case says another.
-pub const CLIENT: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Options that keep tcpserver from looking up names, with a log of everything.
 pub const PLAIN: &str = "-vRHl0";
@@ -128,7 +135,7 @@ impl Case {
         self.acts(from.iter().map(|&from| Act::Talk { from: from.into(), say: "hello\n" }).collect())
     }
 
-    pub fn look_from(self, from: [u8; 4]) -> Case {
+    pub fn look_from(self, from: impl Into<IpAddr>) -> Case {
         self.acts(vec![Act::Look { from: from.into() }])
     }
 
@@ -136,4 +143,14 @@ impl Case {
         self.end = signal;
         self
     }
+}
+
+/// Debian has the two packages exclude each other: the second is unpacked somewhere, and `TINE_UCSPI_TCP_IPV6` says where.
+fn patched() -> Option<PathBuf> {
+    let found = env::var_os("TINE_UCSPI_TCP_IPV6").map(|place| PathBuf::from(place).join("usr/bin/tcpserver"));
+    if found.is_none() {
+        assert!(!peers::required(), "TINE_UCSPI_TCP_IPV6 is not set, and TINE_PEERS=required asks for it");
+        common::say("SKIPPED what is compared with ucspi-tcp-ipv6: TINE_UCSPI_TCP_IPV6 does not say where it is");
+    }
+    found
 }

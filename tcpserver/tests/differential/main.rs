@@ -19,6 +19,7 @@ mod story;
 //mod differences;
 mod environment;
 mod harness;
+mod ipv6;
 mod limits;
 mod names;
 mod options;

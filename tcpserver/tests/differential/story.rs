@@ -4,14 +4,14 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::{ErrorKind, Read, Write},
-    net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream},
     os::fd::AsRawFd,
     process::Command,
 };
 
 use nix::{
     errno::Errno,
-    sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn},
+    sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage},
 };
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Story {
     pub lines: Vec<String>,
     /// Numbers that differ from run to run, and what they are called.
     names: BTreeMap<String, String>,
+    /// Programs whose clients stay.
+    staying: Vec<u32>,
 }
 
 impl fmt::Debug for Story {
@@ -62,8 +64,14 @@ pub fn both(case: &Case) -> Option<[Story; 2]> {
 /// Runs the case with both, and wants no difference.
 #[track_caller]
 pub fn same(case: &Case) {
-    let Some([theirs, ours]) = both(case) else { return };
-    assert_equal(case, &theirs, &ours);
+    same_as(Whose::Original, case);
+}
+
+/// Runs the case with this original and with ours, and wants no difference.
+#[track_caller]
+pub fn same_as(original: Whose, case: &Case) {
+    let Some(theirs) = run(original, case) else { return };
+    assert_equal(case, &theirs, &run(Whose::Ours, case).expect("ours is there"));
 }
 
 #[track_caller]
@@ -188,13 +196,16 @@ fn perform(
         Act::Stay { .. } => {
             story.tell("received", echo(&mut stream, b"I stay\n"));
             staying.push(stream);
+            story.staying = server.children().iter().map(|child| child.pid).collect();
         }
         Act::Look { .. } => {
             let received = echo(&mut stream, b"look\n");
             story.tell("received", &received);
             if received.ends_with("look\\n") {
-                let pid = process::serving(server.pid(), &stream).expect("somebody sent the line back");
-                look(pid, server, scratch, story);
+                // All others that there are stay.
+                let children = server.children();
+                let found = children.iter().find(|child| !story.staying.contains(&child.pid));
+                look(found.expect("somebody sent the line back").pid, server, scratch, story);
             }
             let _ = stream.shutdown(Shutdown::Write);
             story.tell("received", rest(&mut stream));
@@ -261,13 +272,17 @@ impl Story {
     }
 }
 
-/// Connects from an address of loopback.
-pub fn connect(from: Ipv4Addr, to: SocketAddr) -> nix::Result<TcpStream> {
-    let SocketAddr::V4(to) = to else { unreachable!("IPv6 has tests of its own") };
-    let to = if to.ip().is_unspecified() { SocketAddrV4::new(Ipv4Addr::LOCALHOST, to.port()) } else { to };
-    let fd = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    socket::bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(from, 0)))?;
-    socket::connect(fd.as_raw_fd(), &SockaddrIn::from(to))?;
+/// Connects from an address of loopback to a server at this address; or at all, whose address is unspecified.
+pub fn connect(from: IpAddr, to: SocketAddr) -> nix::Result<TcpStream> {
+    let ip = match (from, to.ip()) {
+        (IpAddr::V4(_), ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        (IpAddr::V6(_), ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        (_, ip) => ip,
+    };
+    let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from, 0)))?;
+    socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(ip, to.port())))?;
     let stream = TcpStream::from(fd);
     stream.set_read_timeout(Some(BOUND)).expect("set a timeout");
     Ok(stream)
