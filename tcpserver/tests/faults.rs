@@ -16,11 +16,7 @@ use std::{
 };
 
 use common::{
-    BOUND, Scratch, Server, built, guard, holds_within, peer,
-    process::descriptors,
-    say,
-    scratch::is_root,
-    wait_until,
+    BOUND, Scratch, Server, built, guard, holds_within, peer, process::descriptors, say, scratch::is_root, wait_until,
 };
 
 /// tcpserver on a free port of 127.0.0.1, not started yet.
