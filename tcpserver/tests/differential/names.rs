@@ -113,8 +113,7 @@ fn names_of_clients_and_of_the_server() {
     }
     let old = net.case("-vR").env("TCPREMOTEHOST", "old").env("TCPLOCALHOST", "old").env("TCPREMOTEINFO", "old");
     same(&old.clone().look_from(net.octets(1)));
-    same(&old.clone().look_from(net.octets(8)));
-    same(&old.place("127.0.0.1", "0").look_from(net.octets(8)));
+    same(&old.look_from(net.octets(8)));
 }
 
 /// What the owner of a name writes there cannot forge a line of the log.
@@ -221,7 +220,7 @@ fn long_and_slow_owners() {
 fn the_host_by_name() {
     let Some(net) = Net::new() else { return };
     let _names = net.names(&[
-        (9, &["server.example"], &[9, 10]),
+        (9, &["server.example"], &[9]),
         (11, &["short.dom.example"], &[11]),
         (12, &["broken.example"], &[]),
         (13, &["plain"], &[13]),

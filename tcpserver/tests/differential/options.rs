@@ -18,7 +18,6 @@ fn options_together_and_apart() {
         "-vRHl0c40",
         "-vRHl0 -b20",
         "-vRHl0 -b 20",
-        "-vRHc1l0",
         "-1vRHl0",
         "-vRHl0 -1",
         "-RHl0",
@@ -117,10 +116,4 @@ fn programs_with_children_of_their_own() {
     same(&Case::new(PLAIN).shell("(sleep 0.1 <&- >&- 2>&-) & exit 4"));
     same(&Case::new(PLAIN).shell("(sleep 0.1; echo late) & echo early"));
     same(&Case::new(PLAIN).shell("(exit 3) & (exit 4) & wait; echo waited"));
-}
-
-/// Children that the supervisor had before it was executed are reaped, and told, too.
-#[test]
-fn children_from_before() {
-    same(&Case::new(PLAIN).prelude("sleep 0 & sleep 0.01 &").program(&["sh", "-c", "sleep 0.2"]));
 }

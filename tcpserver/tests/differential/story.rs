@@ -161,6 +161,8 @@ fn settle(server: &mut Server, case: &Case, staying: usize) {
     if server.poll_exit().is_some() {
         return; // before it served anybody
     }
+    // What it has to say of them it says before it sleeps again.
+    wait_until("the supervisor sleeps", || process::find(server.pid()).is_none_or(|process| process.state == 'S'));
     let tells = server.log().contains("tcpserver: status: ");
     let last = format!("tcpserver: status: {staying}/");
     wait_until(&format!("the log says {last:?} at last, {case:?}"), || {
