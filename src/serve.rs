@@ -168,6 +168,7 @@ fn tuning(settings: &Serve) -> Tuning {
         receive_timeout: linked_in.then_some(tick),
         send_timeout: linked_in.then_some(handler.write_timeout),
         defer_accept: settings.protocol.client_speaks_first.then_some(tick),
+        no_delay: true,
     }
 }
 

@@ -48,8 +48,12 @@ pub fn accept(listener: &Listener) -> Result<Admitted, Nothing> {
 
 /// The two ends as text: the peer from accept, ours from the listener or, on a wildcard address, from the kernel.
 pub(crate) fn endpoints(listener: &Listener, admitted: &Admitted) -> (Endpoint, Endpoint) {
-    let local = if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() };
-    (endpoint(admitted.peer), endpoint(local))
+    (endpoint(admitted.peer), endpoint(local(listener, admitted)))
+}
+
+/// Our end: the listener's, or, on a wildcard address, what the kernel says.
+pub(crate) fn local(listener: &Listener, admitted: &Admitted) -> Peer {
+    if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() }
 }
 
 /// The connection as a handler sees it.

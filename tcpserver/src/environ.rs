@@ -6,8 +6,16 @@ use connection::Endpoint;
 use crate::sys::CStrings;
 
 /// Set for each connection, or left unset when there is nothing to tell; never inherited from our own environment.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 16] = [
     "PROTO",
+    "TCP6INTERFACE",
+    "TCP6LOCALHOST",
+    "TCP6LOCALIP",
+    "TCP6LOCALPORT",
+    "TCP6REMOTEHOST",
+    "TCP6REMOTEINFO",
+    "TCP6REMOTEIP",
+    "TCP6REMOTEPORT",
     "TCPLOCALHOST",
     "TCPLOCALIP",
     "TCPLOCALPORT",
@@ -44,7 +52,7 @@ pub(crate) fn complete(environment: &mut CStrings, base: usize, local: &Endpoint
 }
 
 /// A port in decimal, without an allocation.
-fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
+pub(crate) fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
     let mut at = digits.len();
     loop {
         at -= 1;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::fs::Permissions;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -78,11 +78,13 @@ pub struct Tuning {
     /// TCP_DEFER_ACCEPT, seconds: a connection is accepted when its first bytes are there, so that nobody who says
     /// nothing takes a process. For protocols in which the client speaks first.
     pub defer_accept: Option<u32>,
+    /// TCP_NODELAY: an answer that is written in pieces does not wait for the client's acknowledgement of the first.
+    pub no_delay: bool,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { backlog: 4096, receive_timeout: None, send_timeout: None, defer_accept: None }
+        Tuning { backlog: 4096, receive_timeout: None, send_timeout: None, defer_accept: None, no_delay: true }
     }
 }
 
@@ -116,9 +118,14 @@ impl Listener {
                 _ => failure,
             }
         };
+        Listener::open(address, tuning).map_err(|(_, error)| failed(error))
+    }
+
+    /// The same, with the step that failed as the error: what is it that we are unable to do.
+    pub(crate) fn open(address: &Address, tuning: Tuning) -> Result<Self, (&'static str, Errno)> {
         let socket = match address {
-            Address::Tcp(tcp) => listen_tcp(*tcp, tuning).map_err(failed)?,
-            Address::Unix(path) => listen_unix(path, tuning).map_err(failed)?,
+            Address::Tcp(tcp) => listen_tcp(*tcp, tuning)?,
+            Address::Unix(path) => listen_unix(path, tuning).map_err(|error| ("bind", error))?,
         };
         let address = match address {
             Address::Tcp(asked) => Address::Tcp(sys::local_address(socket.as_fd()).unwrap_or(*asked)),
@@ -228,24 +235,31 @@ impl AsFd for Listener {
     }
 }
 
-fn listen_tcp(address: SocketAddr, tuning: Tuning) -> nix::Result<OwnedFd> {
+fn listen_tcp(address: SocketAddr, tuning: Tuning) -> Result<OwnedFd, (&'static str, Errno)> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let socket = socket.map_err(|error| ("create socket", error))?;
+    set_up(&socket, address, tuning).map_err(|error| ("set up socket", error))?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|error| ("bind", error))?;
+    sys::listen(socket.as_fd(), tuning.backlog).map_err(|error| ("listen", error))?;
+    Ok(socket)
+}
+
+fn set_up(socket: &OwnedFd, address: SocketAddr, tuning: Tuning) -> nix::Result<()> {
     // A restart must not wait for the connections of the former server to leave TIME_WAIT (socket(7)).
-    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-    if address.is_ipv6() {
+    setsockopt(socket, sockopt::ReuseAddr, &true)?;
+    if let IpAddr::V6(ip) = address.ip() {
         // [::] is dual-stack whatever net.ipv6.bindv6only says; another IPv6 address means just that.
-        setsockopt(&socket, sockopt::Ipv6V6Only, &!address.ip().is_unspecified())?;
+        let dual = ip.is_unspecified() || ip.to_ipv4_mapped().is_some();
+        setsockopt(socket, sockopt::Ipv6V6Only, &!dual)?;
     }
-    // An answer that is written in pieces must not wait for the client's acknowledgement of the first.
-    setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+    if tuning.no_delay {
+        setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+    }
     if let Some(seconds) = tuning.defer_accept {
         sys::defer_accept(socket.as_fd(), seconds)?;
     }
-    set_timeouts(&socket, tuning)?;
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, backlog(tuning))?;
-    Ok(socket)
+    set_timeouts(socket, tuning)
 }
 
 fn listen_unix(path: &Path, tuning: Tuning) -> nix::Result<OwnedFd> {
@@ -262,7 +276,7 @@ fn listen_unix(path: &Path, tuning: Tuning) -> nix::Result<OwnedFd> {
     }
     // As open as a port: who may connect is for the directory to say. Otherwise a socket that root made would be for root.
     std::fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(errno)?;
-    listen(&socket, backlog(tuning))?;
+    sys::listen(socket.as_fd(), tuning.backlog)?;
     Ok(socket)
 }
 
@@ -277,10 +291,6 @@ fn is_deserted(path: &Path) -> bool {
 
 fn errno(error: io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
-}
-
-fn backlog(tuning: Tuning) -> Backlog {
-    Backlog::new(tuning.backlog).unwrap_or(Backlog::MAXCONN)
 }
 
 fn set_timeouts(socket: &impl AsFd, tuning: Tuning) -> nix::Result<()> {

@@ -9,7 +9,7 @@ use connection::Fd;
 
 use crate::children::Child;
 use crate::reap::Ended;
-use crate::sys;
+use crate::sys::{self, Sink};
 
 /// Which lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,15 +25,35 @@ pub enum Verbosity {
 /// Where the supervisor's lines go.
 pub struct Log {
     program: &'static str,
-    to: Fd,
+    sink: &'static Sink,
     verbosity: Verbosity,
+    accounting: bool,
     line: String,
 }
 
 impl Log {
     /// A log whose lines begin with `program: `.
     pub fn new(program: &'static str, to: Fd, verbosity: Verbosity) -> Self {
-        Log { program, to, verbosity, line: String::with_capacity(512) }
+        // For the life of the process: children write to it until they execute.
+        let sink = Box::leak(Box::new(Sink::new(to.0)));
+        Log { program, sink, verbosity, accounting: true, line: String::with_capacity(512) }
+    }
+
+    /// Leaves out what ucspi-tcp does not have behind `end PID status W`, and the warning about an abnormal end.
+    #[must_use]
+    pub fn without_accounting(self) -> Self {
+        Log { accounting: false, ..self }
+    }
+
+    /// Which lines are written.
+    #[must_use]
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    /// Where they are written.
+    pub(crate) fn sink(&self) -> &'static Sink {
+        self.sink
     }
 
     /// How many connections are served, of how many at most.
@@ -52,6 +72,9 @@ impl Log {
     /// A child has ended. The raw wait status first, as ucspi-tcp has it, then what people ask for: whose child it was,
     /// how old (`age`, microseconds), how it ended and what it used.
     pub fn end(&mut self, child: &Child, ended: &Ended, age: u64) {
+        if !self.accounting {
+            return self.line(Verbosity::Status, format_args!("end {} status {}", ended.pid, ended.status));
+        }
         let (age, fate, usage, peer) = (Age(age), ended.fate(), ended.usage, Peer(child.peer));
         if ended.is_abnormal() {
             self.warning(format_args!("child {}{peer} {fate} after {age} s {usage}", ended.pid));
@@ -74,11 +97,18 @@ impl Log {
         if verbosity > self.verbosity {
             return;
         }
+        self.write(what);
+        let lost = self.sink.take_lost();
+        if lost > 0 {
+            self.write(format_args!("warning: {lost} lines were lost: nobody read them"));
+        }
+    }
+
+    fn write(&mut self, what: fmt::Arguments<'_>) {
         self.line.clear();
         // Writing to a String cannot fail.
         let _ = writeln!(self.line, "{}: {what}", self.program);
-        // A log that cannot be written has nowhere to say so.
-        let _ = sys::write(self.to, self.line.as_bytes());
+        self.sink.write(&[self.line.as_bytes()]);
     }
 }
 

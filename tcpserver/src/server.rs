@@ -61,6 +61,11 @@ impl Server {
         Ok(Server { listeners, limits, log })
     }
 
+    /// A server over sockets that listen already.
+    pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
+        Server { listeners, limits, log }
+    }
+
     /// The listening sockets.
     #[must_use]
     pub fn listeners(&self) -> &[Listener] {
@@ -84,12 +89,15 @@ impl Server {
     pub fn run(self, mode: Mode<'_>, access_log: Option<Fd>, ready: impl FnOnce(&[Listener])) -> Result<(), Error> {
         let one_thread = OneThread::check()
             .map_err(|threads| Error::new("fork", "children", format!("this process has {threads} threads")))?;
-        let signals = Signals::install().map_err(|error| Error::os("handle", "signals", error))?;
+        let signals = Signals::install(mode.manner()).map_err(|error| Error::os("handle", "signals", error))?;
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let nest = Nest { one_thread, signals: &signals, host: &child_host(&alarm), access_log };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
-            Mode::Vfork(program) => (Crew::Vfork(program.prepare(&signals)), self.limits.connections),
+            Mode::Vfork(program) => (Crew::Vfork(program.prepare(&signals, self.log.sink())), self.limits.connections),
+            Mode::Ucspi(service) => {
+                (Crew::Ucspi(Box::new(service.prepare(&signals, self.log.sink()))), self.limits.connections)
+            }
             Mode::Prefork { handler, children, reuse } => {
                 (Crew::Pool(Pool::new(handler, children, reuse)?), children as usize)
             }

@@ -9,6 +9,9 @@
 //! | SIGSEGV, SIGBUS | default | default: a crash is a crash | default |
 //! | SIGPIPE | ignored: the error of the write says it | ignored | default |
 //!
+//! That is [`Manner::Gentle`]. As ucspi-tcp does it ([`Manner::Abrupt`]), SIGTERM ends the supervisor at once and leaves
+//! its children alone, and every signal but SIGCHLD, SIGTERM and SIGPIPE is what it was when we were started.
+//!
 //! They are blocked but while the supervisor waits in ppoll(2), which lets them in and waits in one step. So none is
 //! missed between looking at a flag and going to sleep, and none interrupts a fork.
 
@@ -23,8 +26,24 @@ use nix::sys::time::{TimeSpec, TimeValLike};
 
 use crate::sys;
 
-/// The signals that end the service.
-const STOP: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+/// What the signals that end the service mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// SIGTERM and SIGINT: children finish what they do.
+    Gentle,
+    /// SIGTERM: the supervisor ends and its children live on.
+    Abrupt,
+}
+
+impl Manner {
+    /// The signals that end the service.
+    fn stop(self) -> &'static [Signal] {
+        match self {
+            Manner::Gentle => &[Signal::SIGTERM, Signal::SIGINT],
+            Manner::Abrupt => &[Signal::SIGTERM],
+        }
+    }
+}
 
 /// What a program finds of the signals whose handling is not the default here: the default.
 pub(crate) const FOR_PROGRAMS: [(i32, libc::sighandler_t); 4] = [
@@ -33,6 +52,10 @@ pub(crate) const FOR_PROGRAMS: [(i32, libc::sighandler_t); 4] = [
     (libc::SIGINT, libc::SIG_DFL),
     (libc::SIGPIPE, libc::SIG_DFL),
 ];
+
+/// What a program finds that was started in the manner of ucspi-tcp.
+pub(crate) const FOR_UCSPI_PROGRAMS: [(i32, libc::sighandler_t); 3] =
+    [FOR_PROGRAMS[0], FOR_PROGRAMS[1], FOR_PROGRAMS[3]];
 
 /// What a program finds that ends gently. It is told by SIGTERM when the service stops, so a terminal's SIGINT, which
 /// goes to us and all our children, is not for it.
@@ -44,6 +67,7 @@ static PRESSURE: Pressure = Pressure::new();
 
 /// Signals as the loop sees them.
 pub struct Signals {
+    manner: Manner,
     child: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     /// The mask that the process was started with.
@@ -56,30 +80,38 @@ pub struct Signals {
 
 impl Signals {
     /// Installs the handlers and blocks the signals.
-    pub fn install() -> io::Result<Self> {
+    pub fn install(manner: Manner) -> io::Result<Self> {
         let mut ours = SigSet::empty();
         ours.add(Signal::SIGCHLD);
-        STOP.into_iter().for_each(|signal| ours.add(signal));
+        manner.stop().iter().for_each(|&signal| ours.add(signal));
         // Before there are handlers: a flag that is raised while nobody waits would be seen at the next wake-up only.
         let mut original = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ours), Some(&mut original))?;
         let flag = || Arc::new(AtomicBool::new(false));
         let (child, stop) = (flag(), flag());
         signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
-        for signal in STOP {
+        for &signal in manner.stop() {
             signal_hook::flag::register(signal as i32, Arc::clone(&stop))?;
-            sys::drain_on_signal(signal as i32, &PRESSURE)?;
+            if manner == Manner::Gentle {
+                sys::drain_on_signal(signal as i32, &PRESSURE)?;
+            }
         }
-        default_alarm()?;
+        if manner == Manner::Gentle {
+            default_alarm()?;
+        }
         for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
             // The standard library's handler would let a child live on after the first such signal from outside.
-            sys::set_default(signal)?;
+            sys::set_default_unless_ignored(signal)?;
         }
         let mut open = original;
-        ours.iter().for_each(|signal| open.remove(signal));
+        match manner {
+            Manner::Gentle => ours.iter().for_each(|signal| open.remove(signal)),
+            // Whoever started us with SIGTERM blocked is not told of it.
+            Manner::Abrupt => open.remove(Signal::SIGCHLD),
+        }
         let mut hurried = open;
         hurried.add(Signal::SIGCHLD);
-        Ok(Signals { child, stop, original, open, hurried })
+        Ok(Signals { manner, child, stop, original, open, hurried })
     }
 
     /// Whether children have ended since this was last asked.
@@ -102,6 +134,27 @@ impl Signals {
     /// connection reaps then, and is not woken twice.
     pub fn wait_mask(&self, hurried: bool) -> &SigSet {
         if hurried { &self.hurried } else { &self.open }
+    }
+
+    /// What the signals that end the service mean.
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// The mask for programs in the manner of ucspi-tcp: that which this process was started with, but for SIGCHLD, which
+    /// is let in.
+    pub(crate) fn ucspi_mask(&self) -> SigSet {
+        self.open
+    }
+
+    /// For a forked child that looks names up before it becomes the program: signals are what the program will find, but
+    /// for SIGPIPE.
+    pub(crate) fn enter_lookup(&self) -> nix::Result<()> {
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM] {
+            sys::set_default(signal)?;
+        }
+        sys::set_mask(&self.open);
+        Ok(())
     }
 
     /// The mask for programs: that which this process was started with. One that `ends_gently` begins with SIGTERM

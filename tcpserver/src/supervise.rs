@@ -1,5 +1,6 @@
 //! The supervisor's loop: wait, heed signals, reap, admit, spawn.
 
+use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -14,12 +15,15 @@ use crate::hold::Hold;
 use crate::listen::Listener;
 use crate::log::{Limiter, Log};
 use crate::reap::{self, Ended};
+use crate::rules::reason::reason;
 use crate::server::MOST_LISTENERS;
+use crate::signals::Manner;
 use crate::spawn::prefork::Pool;
 use crate::spawn::vfork::Starter;
 use crate::spawn::{Nest, fork};
 use crate::stop::Stopping;
 use crate::sys::{self, Peer};
+use crate::ucspi::Door;
 
 /// A connection that comes this soon after the one before, in microseconds, has the supervisor expect the next as soon,
 /// and reap then what has ended meanwhile, rather than be woken by each end.
@@ -40,6 +44,7 @@ pub(crate) enum Crew<'a> {
     Fork(&'a mut dyn Handler),
     Vfork(Starter),
     Pool(Pool<'a>),
+    Ucspi(Box<Door>),
 }
 
 pub(crate) struct Supervisor<'a> {
@@ -63,6 +68,8 @@ pub(crate) struct Supervisor<'a> {
     /// Waits since signals were surely let in.
     unheard: u32,
     stopping: Option<Stopping>,
+    /// Told to stop as ucspi-tcp does: at once, and children live on.
+    over: bool,
     complaints: Limiter,
 }
 
@@ -91,6 +98,7 @@ impl<'a> Supervisor<'a> {
             hurried: false,
             unheard: 0,
             stopping: None,
+            over: false,
             complaints: Limiter::default(),
         }
     }
@@ -103,6 +111,9 @@ impl<'a> Supervisor<'a> {
         while !self.is_done() {
             let connections = self.wait();
             self.heed_stop();
+            if self.over {
+                return;
+            }
             self.reap();
             self.retry();
             for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
@@ -173,13 +184,8 @@ impl<'a> Supervisor<'a> {
         if !self.nest.signals.take_child() && !self.hurried {
             return;
         }
-        if let Crew::Vfork(starter) = &mut self.crew {
-            while let Some((path, error)) = starter.failure() {
-                let path = path.to_string_lossy();
-                if let Some(more) = self.complaints.admit() {
-                    self.log.warning(format_args!("unable to execute {path}: {} ({more} more)", describe(&error)));
-                }
-            }
+        while let Some(failure) = self.failure() {
+            self.complain(format_args!("{failure}"));
         }
         while let Some(ended) = reap::next() {
             self.record(&ended);
@@ -188,6 +194,18 @@ impl<'a> Supervisor<'a> {
             if self.children.live() == 0 && self.hurried {
                 break;
             }
+        }
+    }
+
+    /// What a child on shared memory could not do, once for each that could not.
+    fn failure(&mut self) -> Option<String> {
+        match &mut self.crew {
+            Crew::Vfork(starter) => {
+                let (path, error) = starter.failure()?;
+                Some(format!("unable to execute {}: {}", path.to_string_lossy(), describe(&error)))
+            }
+            Crew::Ucspi(door) => door.failure(),
+            Crew::Fork(_) | Crew::Pool(_) => None,
         }
     }
 
@@ -214,10 +232,8 @@ impl<'a> Supervisor<'a> {
         self.log.end(&child, ended, age);
         if stillborn {
             let pause = self.hold.extend(sys::micros());
-            if let Some(more) = self.complaints.admit() {
-                let seconds = pause as f64 / 1e6;
-                self.log.warning(format_args!("children die at start ({more} more): next try in {seconds} s"));
-            }
+            let seconds = pause as f64 / 1e6;
+            self.complain(format_args!("children die at start: next try in {seconds} s"));
         } else if !ended.is_abnormal() {
             self.hold.lift();
         }
@@ -253,9 +269,14 @@ impl<'a> Supervisor<'a> {
     /// Makes a child for an accepted connection; if that cannot be done now, it is tried again later.
     fn spawn(&mut self, at: usize, admitted: Admitted) {
         let from = &self.listeners[at];
+        if let Crew::Ucspi(_) = self.crew {
+            // The child writes its lines itself, this one comes before them.
+            self.log.status(self.children.live() + 1, self.limit);
+        }
         let spawned = match &mut self.crew {
             Crew::Fork(handler) => fork::spawn(self.nest, *handler, &self.listeners, from, &admitted),
             Crew::Vfork(starter) => starter.spawn(self.nest, from, &admitted),
+            Crew::Ucspi(door) => door.spawn(self.nest, &self.listeners, from, &admitted),
             Crew::Pool(_) => return,
         };
         match spawned {
@@ -267,6 +288,9 @@ impl<'a> Supervisor<'a> {
             }
             Err(error) => {
                 self.waiting = Some((at, admitted));
+                if let Crew::Ucspi(_) = self.crew {
+                    self.log.status(self.children.live(), self.limit);
+                }
                 self.held_up("fork", &error);
             }
         }
@@ -293,8 +317,10 @@ impl<'a> Supervisor<'a> {
 
     fn register(&mut self, pid: i32, peer: Peer) {
         self.children.register(Child { pid, slot: 0, peer, started: sys::micros() });
-        self.log.status(self.children.live(), self.limit);
-        self.log.pid(pid, peer);
+        if !matches!(self.crew, Crew::Ucspi(_)) {
+            self.log.status(self.children.live(), self.limit);
+            self.log.pid(pid, peer);
+        }
     }
 
     /// Makes the children that a pool lacks.
@@ -324,8 +350,16 @@ impl<'a> Supervisor<'a> {
     /// Something is short. Trying again at once would spin.
     fn held_up(&mut self, verb: &str, error: &io::Error) {
         self.hold.extend(sys::micros());
-        if let Some(more) = self.complaints.admit() {
-            self.log.warning(format_args!("unable to {verb}: {} ({more} more)", describe(error)));
+        let why = if let Crew::Ucspi(_) = self.crew { reason(error) } else { describe(error) };
+        self.complain(format_args!("unable to {verb}: {why}"));
+    }
+
+    /// A warning that may come often: once a second, with the number of those held back since.
+    fn complain(&mut self, what: fmt::Arguments<'_>) {
+        match self.complaints.admit() {
+            None => {}
+            Some(0) => self.log.warning(what),
+            Some(more) => self.log.warning(format_args!("{what} ({more} more)")),
         }
     }
 
@@ -336,6 +370,10 @@ impl<'a> Supervisor<'a> {
     /// SIGTERM and SIGINT: gently the first time, at once the second.
     fn heed_stop(&mut self) {
         if !self.nest.signals.take_stop() {
+            return;
+        }
+        if self.nest.signals.manner() == Manner::Abrupt {
+            self.over = true;
             return;
         }
         match &mut self.stopping {

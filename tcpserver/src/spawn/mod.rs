@@ -12,7 +12,7 @@ use connection::{Alarm, Handler, Host};
 
 pub use vfork::Program;
 
-use crate::{signals, sys};
+use crate::{signals, sys, ucspi};
 
 /// What serves a connection, and in what kind of process.
 pub enum Mode<'a> {
@@ -29,6 +29,15 @@ pub enum Mode<'a> {
         /// How many connections a child serves before a fresh one takes its place; 0 for no limit.
         reuse: u32,
     },
+    /// As ucspi-tcp's tcpserver does it, signals too: a program for each client that the rules admit.
+    Ucspi(ucspi::Service),
+}
+
+impl Mode<'_> {
+    /// What the signals that end the service mean.
+    pub(crate) fn manner(&self) -> signals::Manner {
+        if let Mode::Ucspi(_) = self { signals::Manner::Abrupt } else { signals::Manner::Gentle }
+    }
 }
 
 /// What a handler finds around it in a process of this crate.

@@ -9,7 +9,7 @@ use crate::admit::{self, Admitted};
 use crate::environ;
 use crate::listen::Listener;
 use crate::signals::{self, Signals};
-use crate::sys::{CStrings, Launcher};
+use crate::sys::{CStrings, Common, Launcher, Orders, Sink};
 
 /// A program to be executed with each connection on its descriptors 0 and 1.
 pub struct Program {
@@ -42,15 +42,19 @@ impl Program {
         Program { ends_gently: true, ..self }
     }
 
-    /// Ready to be started from a process with these signals.
-    pub(crate) fn prepare(self, signals: &Signals) -> Starter {
+    /// Ready to be started from a process with these signals, whose log goes to `sink`.
+    pub(crate) fn prepare(self, signals: &Signals, sink: &'static Sink) -> Starter {
         let base = self.environment.len();
-        // One for the life of the process: children read it while they start.
-        let path: &'static CStr = Box::leak(self.path.into_boxed_c_str());
         let mask = signals.program_mask(self.ends_gently);
-        let actions = if self.ends_gently { &signals::FOR_GENTLE_PROGRAMS } else { &signals::FOR_PROGRAMS };
-        let launcher = Launcher::new(path, self.arguments, &self.environment, actions, mask);
-        Starter { launcher, base, ends_gently: self.ends_gently }
+        let actions: &[_] = if self.ends_gently { &signals::FOR_GENTLE_PROGRAMS } else { &signals::FOR_PROGRAMS };
+        // For the life of the process: children read it while they start.
+        let paths = Box::leak(Box::new([self.path]));
+        let common = Common { paths, actions, mask, sink, banner: b"", without_ip_options: false };
+        Starter {
+            launcher: Launcher::new(common, self.arguments, &self.environment),
+            base,
+            ends_gently: self.ends_gently,
+        }
     }
 }
 
@@ -67,12 +71,13 @@ impl Starter {
     pub(crate) fn spawn(&mut self, nest: &Nest<'_>, from: &Listener, admitted: &Admitted) -> io::Result<i32> {
         let (peer, local) = admit::endpoints(from, admitted);
         let base = self.base;
-        let complete = |environment: &mut CStrings| environ::complete(environment, base, &local, &peer);
+        let complete = |orders: &mut Orders| environ::complete(&mut orders.environment, base, &local, &peer);
         self.launcher.start(&nest.one_thread, admitted.socket.as_raw_fd(), complete)
     }
 
     /// The executable, and why a child could not become it: once for each that could not.
     pub(crate) fn failure(&mut self) -> Option<(&'static CStr, io::Error)> {
-        self.launcher.failure().map(|error| (self.launcher.path(), error))
+        let (_, error) = self.launcher.failure()?;
+        self.launcher.paths().first().map(|path| (path.as_c_str(), error))
     }
 }

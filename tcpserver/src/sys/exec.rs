@@ -7,7 +7,8 @@
 //! CLONE_CHILD_CLEARTID writes a zero there when the child lets go of the shared memory.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char};
+use std::convert::Infallible;
+use std::ffi::{CString, c_char};
 use std::io;
 use std::mem;
 use std::os::fd::RawFd;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use libc::{c_int, c_long, c_void, pid_t, sighandler_t};
 use nix::sys::signal::SigSet;
 
-use super::{OneThread, raw};
+use super::{OneThread, Sink, raw};
 
 /// How many children may be on their way to their programs at once; a further start waits for any of them.
 const PADS: usize = 16;
@@ -32,6 +33,8 @@ pub struct CStrings {
     text: Vec<u8>,
     /// Where each begins.
     starts: Vec<usize>,
+    /// Strings in whose places others were put, and where they begin.
+    replaced: Vec<(usize, usize)>,
     /// To each, and a null pointer behind the last.
     pointers: Vec<*const c_char>,
 }
@@ -49,12 +52,35 @@ impl CStrings {
         self.text.extend(bytes.take_while(|&byte| byte != 0).chain([0]));
     }
 
-    /// Takes all but the first `len` strings away. The memory is kept.
-    pub fn truncate(&mut self, len: usize) {
-        if let Some(&start) = self.starts.get(len) {
-            self.text.truncate(start);
-            self.starts.truncate(len);
+    /// Adds `name=value` in the place of a string that begins with `name=`, should there be one.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.push(&[name, b"=", value]);
+        let last = self.starts.len() - 1;
+        let is_named =
+            |&start: &usize| self.text[start..].strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
+        if let Some(at) = self.starts[..last].iter().position(is_named) {
+            self.replaced.push((at, self.starts[at]));
+            self.starts[at] = self.starts[last];
+            self.starts.truncate(last);
         }
+    }
+
+    /// Takes all but the first `len` strings away, which are again what they were when they were pushed. The memory is
+    /// kept.
+    pub fn truncate(&mut self, len: usize) {
+        while let Some((at, start)) = self.replaced.pop() {
+            self.starts[at] = start;
+        }
+        self.starts.truncate(len);
+        let end =
+            self.starts.last().map_or(0, |&last| last + 1 + self.text[last..].iter().take_while(|&&b| b != 0).count());
+        self.text.truncate(end);
+    }
+
+    /// The strings, up to their zeroes.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.starts.iter().map(|&start| self.text[start..].split(|&byte| byte == 0).next().unwrap_or_default())
     }
 
     /// The array for execve(2), valid until a string is added or taken away.
@@ -66,17 +92,86 @@ impl CStrings {
     }
 }
 
-/// What every start of a program has in common.
+/// A line for the log, with the number of the process that writes it in its middle.
+#[derive(Clone, Default)]
+pub struct Line {
+    /// What stands before the number.
+    pub before: Vec<u8>,
+    /// What stands behind it; when this is empty there is no number, and when both are, no line.
+    pub after: Vec<u8>,
+}
+
+impl Line {
+    /// No line.
+    pub fn clear(&mut self) {
+        self.before.clear();
+        self.after.clear();
+    }
+
+    /// Writes it. Runs in children on shared memory: system calls only.
+    fn write(&self, sink: &Sink) {
+        if self.after.is_empty() {
+            if !self.before.is_empty() {
+                sink.write(&[&self.before]);
+            }
+            return;
+        }
+        // SAFETY: getpid takes no arguments.
+        let mut number = unsafe { raw::call(libc::SYS_getpid, [0; 5]) }.unwrap_or(0);
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        while number > 0 || at == digits.len() {
+            at -= 1;
+            digits[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        sink.write(&[&self.before, &digits[at..], &self.after]);
+    }
+}
+
+/// What one connection's child does.
+#[derive(Clone, Default)]
+pub struct Orders {
+    /// The program's environment.
+    pub environment: CStrings,
+    /// Said first of all.
+    pub hello: Line,
+    /// Said before the program is executed.
+    pub verdict: Line,
+    /// The exit status of a child that is not to execute the program.
+    pub refused: Option<u8>,
+}
+
+/// The step at which a child failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Writing the greeting to the client.
+    Greet = 1,
+    /// Giving the connection the descriptors 0 and 1, or the signals what the program is to find.
+    SetUp = 2,
+    /// Executing the program.
+    Execute = 3,
+}
+
+/// A step, and errno.
+pub type Failed = (Step, c_int);
+
+/// What every start of a program has in common. A pointer into it stays valid for the life of the process.
 #[derive(Clone, Copy)]
-struct Common {
-    /// The executable, without a search.
-    path: &'static CStr,
-    argv: *const *const c_char,
+pub struct Common {
+    /// Where the program may be, in the order in which that is tried.
+    pub paths: &'static [CString],
     /// The signals whose handling this process changed, and what the program finds: the default, or ignored. All that
     /// have handlers are among them and are blocked, so that none of these runs in a child on shared memory.
-    actions: &'static [(c_int, sighandler_t)],
+    pub actions: &'static [(c_int, sighandler_t)],
     /// The signal mask that the program starts with.
-    mask: SigSet,
+    pub mask: SigSet,
+    /// Where the lines go.
+    pub sink: &'static Sink,
+    /// Written to the client first of all.
+    pub banner: &'static [u8],
+    /// Whether IP options, such as a route that the client wants, are taken off the connection.
+    pub without_ip_options: bool,
 }
 
 /// Where one child starts from.
@@ -85,17 +180,19 @@ struct Pad {
     stack: UnsafeCell<[u8; STACK]>,
     /// 0 when no child is on this pad: set by the parent, cleared by the kernel.
     busy: AtomicI32,
-    /// errno of the step that failed, written by the child.
+    /// The step that failed and its errno, written by the child.
     failure: AtomicI32,
     socket: RawFd,
     common: Common,
+    argv: *const *const c_char,
     envp: *const *const c_char,
-    environment: CStrings,
+    orders: Orders,
 }
 
 /// A program, ready to be started again and again.
 pub struct Launcher {
-    path: &'static CStr,
+    common: Common,
+    argv: *const *const c_char,
     /// Never freed: children that were just started read them.
     pads: &'static mut [Pad],
     next: usize,
@@ -103,46 +200,36 @@ pub struct Launcher {
 
 impl Launcher {
     /// Makes a program ready. `environment` is the part that every start has.
-    pub fn new(
-        path: &'static CStr,
-        arguments: CStrings,
-        environment: &CStrings,
-        actions: &'static [(c_int, sighandler_t)],
-        mask: SigSet,
-    ) -> Self {
-        let arguments = Box::leak(Box::new(arguments));
-        let common = Common { path, argv: arguments.pointers(), actions, mask };
+    pub fn new(common: Common, arguments: CStrings, environment: &CStrings) -> Self {
+        let argv = Box::leak(Box::new(arguments)).pointers();
+        let orders = Orders { environment: environment.clone(), ..Orders::default() };
         let pad = || Pad {
             stack: UnsafeCell::new([0; STACK]),
             busy: AtomicI32::new(0),
             failure: AtomicI32::new(0),
             socket: -1,
             common,
+            argv,
             envp: ptr::null(),
-            environment: environment.clone(),
+            orders: orders.clone(),
         };
         let pads: Vec<Pad> = (0..PADS).map(|_| pad()).collect();
-        Launcher { path, pads: Vec::leak(pads), next: 0 }
+        Launcher { common, argv, pads: Vec::leak(pads), next: 0 }
     }
 
-    /// The executable.
-    pub fn path(&self) -> &'static CStr {
-        self.path
+    /// Where the program may be.
+    pub fn paths(&self) -> &'static [CString] {
+        self.common.paths
     }
 
-    /// Starts the program with `socket` on its descriptors 0 and 1; `environment` completes its environment. The
-    /// descriptors of this process are close-on-exec: the program gets 0, 1 and 2.
+    /// Starts the program with `socket` on its descriptors 0 and 1; `complete` gives it the orders for this connection,
+    /// and finds in them those of another. What this process opened is close-on-exec: the program gets 0, 1 and 2.
     ///
     /// A child that cannot execute ends with 111 and is reaped like any other; [`Launcher::failure`] says why.
-    pub fn start(
-        &mut self,
-        _: &OneThread,
-        socket: RawFd,
-        environment: impl FnOnce(&mut CStrings),
-    ) -> io::Result<pid_t> {
+    pub fn start(&mut self, _: &OneThread, socket: RawFd, complete: impl FnOnce(&mut Orders)) -> io::Result<pid_t> {
         let pad = self.free_pad();
-        environment(&mut pad.environment);
-        pad.envp = pad.environment.pointers();
+        complete(&mut pad.orders);
+        pad.envp = pad.orders.environment.pointers();
         pad.socket = socket;
         pad.busy.store(1, Ordering::Relaxed);
         let suspended = if raw::WITHOUT_LIBC { 0 } else { libc::CLONE_VFORK };
@@ -168,11 +255,32 @@ impl Launcher {
         Err(error)
     }
 
-    /// Why a child could not execute, once for each.
-    pub fn failure(&mut self) -> Option<io::Error> {
-        self.pads.iter().find_map(|pad| match pad.failure.swap(0, Ordering::Relaxed) {
-            0 => None,
-            errno => Some(io::Error::from_raw_os_error(errno)),
+    /// In a forked child: the first of its steps, said and written before anything that takes time.
+    pub fn greet(&self, socket: RawFd, hello: &Line) -> Result<(), Failed> {
+        // SAFETY: this process is no other's; see `greet`.
+        unsafe { greet(&self.common, socket as usize, hello) }
+    }
+
+    /// In a forked child: takes the steps after [`Launcher::greet`]. Returns when one of them failed; if nobody is to
+    /// get the program, the process ends.
+    pub fn enter(&self, socket: RawFd, mut orders: Orders) -> Failed {
+        let envp = orders.environment.pointers();
+        // SAFETY: this process is no other's, and what the pointers lead to lives until the end of this function.
+        let Err(failed) = unsafe { enter(&self.common, self.argv, envp, socket as usize, &orders) };
+        failed
+    }
+
+    /// Why a child could not become the program, once for each.
+    pub fn failure(&mut self) -> Option<(Step, io::Error)> {
+        self.pads.iter().find_map(|pad| {
+            let failure = pad.failure.swap(0, Ordering::Relaxed);
+            let step = match failure >> 16 {
+                0 => return None,
+                1 => Step::Greet,
+                2 => Step::SetUp,
+                _ => Step::Execute,
+            };
+            Some((step, io::Error::from_raw_os_error(failure & 0xffff)))
         })
     }
 
@@ -200,34 +308,95 @@ impl Launcher {
     }
 }
 
-/// The child: system calls only, and of the shared memory it writes its pad's `failure` alone.
+/// The child: system calls only, and of the shared memory it writes its pad's `failure` alone, and the sink's atomics.
 extern "C" fn into_program(pad: *mut c_void) -> c_int {
     let pad = pad.cast::<Pad>().cast_const();
-    // SAFETY: the pad is this child's until it executes or exits. Each call gets numbers, or pointers whose targets are
-    // the pad's or never freed. Handlers are reset before the mask is lifted: a signal in between must not run the
-    // parent's handler here, on the parent's memory.
+    // SAFETY: the pad is this child's until it executes or exits; nothing but atomics is written to it.
     unsafe {
-        let (socket, common, envp) = ((*pad).socket as usize, &(*pad).common, (*pad).envp);
-        let steps = || -> Result<usize, c_int> {
-            for &(signal, action) in common.actions {
-                // struct sigaction of the kernel: no flags, no restorer, no mask; and the size of its set.
-                let action = [action, 0, 0, 0];
-                raw::call(libc::SYS_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, 8, 0])?;
-            }
-            for number in [0, 1] {
-                raw::call(SYS_DUP3, [socket, number, 0, 0, 0])?;
-            }
-            let mask = ptr::from_ref(common.mask.as_ref()) as usize;
-            raw::call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, mask, 0, 8, 0])?;
-            let path = common.path.as_ptr() as usize;
-            raw::call(libc::SYS_execve, [path, common.argv as usize, envp as usize, 0, 0])
+        let Pad { socket, common, argv, envp, orders, .. } = &*pad;
+        let socket = *socket as usize;
+        let result = match greet(common, socket, &orders.hello) {
+            Ok(()) => enter(common, *argv, *envp, socket, orders),
+            Err(failed) => Err(failed),
         };
-        if let Err(errno) = steps() {
-            (*pad).failure.store(errno, Ordering::Relaxed);
-        }
+        let Err((step, errno)) = result;
+        (*pad).failure.store((step as c_int) << 16 | errno, Ordering::Relaxed);
         let _ = raw::call(libc::SYS_exit_group, [111, 0, 0, 0, 0]);
     }
     111
+}
+
+/// The steps before it is known whether the client is admitted.
+///
+/// # Safety
+///
+/// This process has signals whose handlers must not run in it blocked. Otherwise none: numbers and references are given
+/// to the kernel.
+unsafe fn greet(common: &Common, socket: usize, hello: &Line) -> Result<(), Failed> {
+    hello.write(common.sink);
+    if common.without_ip_options {
+        // No options in the place of those that there are. It fails where there can be none.
+        let arguments = [socket, libc::IPPROTO_IP as usize, libc::IP_OPTIONS as usize, 0, 0];
+        // SAFETY: a length of 0 has nothing read.
+        let _ = unsafe { raw::call(libc::SYS_setsockopt, arguments) };
+    }
+    let mut left = common.banner;
+    while !left.is_empty() {
+        // SAFETY: write reads a valid slice.
+        match unsafe { raw::call(libc::SYS_write, [socket, left.as_ptr() as usize, left.len(), 0, 0]) } {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(libc::EINTR) => {}
+            Err(errno) => return Err((Step::Greet, errno)),
+        }
+    }
+    Ok(())
+}
+
+/// The steps from the verdict to the program.
+///
+/// # Safety
+///
+/// As for [`greet`]; and `argv` and `envp` are arrays as execve(2) takes them.
+unsafe fn enter(
+    common: &Common,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+    socket: usize,
+    orders: &Orders,
+) -> Result<Infallible, Failed> {
+    orders.verdict.write(common.sink);
+    if let Some(status) = orders.refused {
+        super::exit(status.into());
+    }
+    let set_up = |errno| (Step::SetUp, errno);
+    // SAFETY: each call gets numbers, or pointers to what exists. Handlers are reset before the mask is lifted: a signal in
+    // between must not run the parent's handler here, on the parent's memory.
+    unsafe {
+        for &(signal, action) in common.actions {
+            // struct sigaction of the kernel: no flags, no restorer, no mask; and the size of its set.
+            let action = [action, 0, 0, 0];
+            raw::call(libc::SYS_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, 8, 0]).map_err(set_up)?;
+        }
+        for number in [0, 1] {
+            raw::call(SYS_DUP3, [socket, number, 0, 0, 0]).map_err(set_up)?;
+        }
+        let mask = ptr::from_ref(common.mask.as_ref()) as usize;
+        raw::call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, mask, 0, 8, 0]).map_err(set_up)?;
+        let mut because = libc::ENOENT;
+        for path in common.paths {
+            let Err(errno) = raw::call(libc::SYS_execve, [path.as_ptr() as usize, argv as usize, envp as usize, 0, 0])
+            else {
+                continue; // cannot be: execve returns errors alone
+            };
+            match errno {
+                libc::ENOENT => {}
+                // Found and not fit: it may be fit in another place, and if not, this is the reason.
+                libc::EACCES | libc::EPERM | libc::EISDIR => because = errno,
+                _ => return Err((Step::Execute, errno)),
+            }
+        }
+        Err((Step::Execute, because))
+    }
 }
 
 /// dup2(2) is missing on newer architectures. The two differ for equal numbers alone, and a socket is never 0 or 1: the
@@ -240,10 +409,17 @@ const _: () = assert!(mem::align_of::<Pad>() >= 16, "the stack begins where the 
 mod tests {
     use super::*;
 
+    fn launcher() -> Launcher {
+        let sink = Box::leak(Box::new(Sink::new(2)));
+        let (banner, without_ip_options) = (b"", false);
+        let common = Common { paths: &[], actions: &[], mask: SigSet::empty(), sink, banner, without_ip_options };
+        Launcher::new(common, CStrings::default(), &CStrings::default())
+    }
+
     /// All pads are in use, and the one that was taken first stays so.
     #[test]
     fn a_child_that_never_starts_holds_up_nobody_else() {
-        let mut launcher = Launcher::new(c"/", CStrings::default(), &CStrings::default(), &[], SigSet::empty());
+        let mut launcher = launcher();
         launcher.pads.iter().for_each(|pad| pad.busy.store(1, Ordering::Relaxed));
         let freed = ptr::from_ref(&launcher.pads[5].busy) as usize;
         let later = std::thread::spawn(move || {
@@ -253,5 +429,25 @@ mod tests {
         });
         assert_eq!(ptr::from_ref(&launcher.free_pad().busy) as usize, freed);
         later.join().unwrap();
+    }
+
+    fn strings(of: &CStrings) -> Vec<String> {
+        of.iter().map(|string| String::from_utf8_lossy(string).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_variable_is_replaced_until_the_next_connection() {
+        let mut environment = CStrings::default();
+        environment.push(&[b"A=1"]);
+        environment.push(&[b"AB=2"]);
+        for _ in 0..2 {
+            environment.push(&[b"C=", b"3"]);
+            environment.set(b"A", b"4");
+            environment.set(b"A", b"5\0cut");
+            environment.set(b"D", b"");
+            assert_eq!(strings(&environment), ["A=5", "AB=2", "C=3", "D="]);
+            environment.truncate(2);
+            assert_eq!(strings(&environment), ["A=1", "AB=2"]);
+        }
     }
 }

@@ -3,19 +3,22 @@
 
 mod exec;
 mod raw;
+mod sink;
 
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use connection::{Clock, Fd, Pressure, Time};
-pub use exec::{CStrings, Launcher};
+pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
 use libc::{c_int, c_void, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use crate::scoreboard::Slot;
+
+pub use sink::Sink;
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.
 pub fn now(clock: Clock) -> Time {
@@ -128,7 +131,8 @@ fn address(storage: &libc::sockaddr_storage) -> Peer {
             }
             libc::AF_INET6 => {
                 let v6 = &*storage.cast::<libc::sockaddr_in6>();
-                Some(SocketAddr::new(IpAddr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)))
+                let (ip, port) = (v6.sin6_addr.s6_addr.into(), u16::from_be(v6.sin6_port));
+                Some(SocketAddrV6::new(ip, port, 0, v6.sin6_scope_id).into())
             }
             _ => None,
         }
@@ -334,4 +338,21 @@ pub fn set_default(signal: Signal) -> nix::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the default action runs no code of ours.
     unsafe { sigaction(signal, &default) }.map(drop)
+}
+
+/// Gives `signal` its default action if code of ours, or the standard library's, has it.
+pub fn set_default_unless_ignored(signal: Signal) -> nix::Result<()> {
+    let mut now = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with no new action, sigaction writes the present one to a valid place; all-zero is a valid one.
+    let now = unsafe {
+        libc::sigaction(signal as c_int, ptr::null(), now.as_mut_ptr());
+        now.assume_init()
+    };
+    if now.sa_sigaction == libc::SIG_IGN { Ok(()) } else { set_default(signal) }
+}
+
+/// listen(2) with any length of the queue: the kernel takes no more than net.core.somaxconn.
+pub fn listen(socket: BorrowedFd<'_>, backlog: c_int) -> nix::Result<()> {
+    // SAFETY: both arguments are numbers.
+    nix::errno::Errno::result(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
 }

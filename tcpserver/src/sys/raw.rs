@@ -13,7 +13,19 @@ use libc::{c_int, c_long};
 /// As for the call itself: pointers among the arguments are valid for what it reads and writes.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, c_int> {
+pub unsafe fn call(number: c_long, [a, b, c, d, e]: [usize; 5]) -> Result<usize, c_int> {
+    // SAFETY: the caller's word; no call of five arguments looks at a sixth.
+    unsafe { call_with_six(number, [a, b, c, d, e, 0]) }
+}
+
+/// The same for a system call of six arguments.
+///
+/// # Safety
+///
+/// As for the call itself: pointers among the arguments are valid for what it reads and writes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub unsafe fn call_with_six(number: c_long, arguments: [usize; 6]) -> Result<usize, c_int> {
     let result: isize;
     // SAFETY: the system call convention of x86-64: these registers hold the arguments, rcx and r11 are overwritten, the
     // stack is not touched. What the call does to memory is the caller's word.
@@ -26,6 +38,7 @@ pub unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, c_int
             in("rdx") arguments[2],
             in("r10") arguments[3],
             in("r8") arguments[4],
+            in("r9") arguments[5],
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
@@ -42,9 +55,20 @@ pub unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize, c_int
 /// As for the call itself: pointers among the arguments are valid for what it reads and writes.
 #[cfg(not(target_arch = "x86_64"))]
 pub unsafe fn call(number: c_long, [a, b, c, d, e]: [usize; 5]) -> Result<usize, c_int> {
+    // SAFETY: the caller's word; no call of five arguments looks at a sixth.
+    unsafe { call_with_six(number, [a, b, c, d, e, 0]) }
+}
+
+/// The same for a system call of six arguments.
+///
+/// # Safety
+///
+/// As for the call itself: pointers among the arguments are valid for what it reads and writes.
+#[cfg(not(target_arch = "x86_64"))]
+pub unsafe fn call_with_six(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Result<usize, c_int> {
     // SAFETY: the caller's word; errno is this thread's.
     unsafe {
-        let result = libc::syscall(number, a, b, c, d, e);
+        let result = libc::syscall(number, a, b, c, d, e, f);
         usize::try_from(result).map_err(|_| *libc::__errno_location())
     }
 }

@@ -1,0 +1,108 @@
+//! Where log lines go, without waiting for ever for a reader that does not read.
+//!
+//! Descriptor 2 is shared with whoever started us and with every program, so O_NONBLOCK is not ours to set on it. Each
+//! write says for itself that it does not wait (RWF_NOWAIT), or, where the kernel knows no such write for what the
+//! descriptor is, poll(2) is asked before.
+
+use std::mem;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use libc::{c_int, c_void, iovec};
+
+use super::raw;
+
+/// So long, in seconds, a full pipe is waited for. Whoever has read nothing of it then is taken to have stalled, and
+/// is not waited for again before a line went out.
+const PATIENCE: i64 = 1;
+
+/// Of how many pieces a line may consist.
+const PIECES: usize = 4;
+
+/// By what call a line is written.
+const NOT_WAITING: u8 = 0;
+const ASKING_FIRST: u8 = 1;
+const PLAINLY: u8 = 2;
+
+/// A descriptor for log lines. What is known about its reader is shared with children that share our memory.
+#[derive(Debug)]
+pub struct Sink {
+    to: c_int,
+    way: AtomicU8,
+    stalled: AtomicBool,
+    /// Lines that nobody took.
+    lost: AtomicU64,
+}
+
+impl Sink {
+    /// Writes to the descriptor `to`.
+    pub fn new(to: c_int) -> Sink {
+        let mut stat = mem::MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: fstat writes a stat to a valid place; all-zero is a valid stat.
+        let kind = unsafe {
+            libc::fstat(to, stat.as_mut_ptr());
+            stat.assume_init().st_mode & libc::S_IFMT
+        };
+        // A file never waits for a reader.
+        let way = if kind == libc::S_IFREG { PLAINLY } else { NOT_WAITING };
+        Sink { to, way: AtomicU8::new(way), stalled: AtomicBool::new(false), lost: AtomicU64::new(0) }
+    }
+
+    /// Writes a line of these pieces, at most four, in one piece; or counts it as lost. System calls only: this runs in
+    /// children on shared memory too.
+    pub fn write(&self, pieces: &[&[u8]]) {
+        let empty = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        let mut vector = [empty; PIECES];
+        for (part, piece) in vector.iter_mut().zip(pieces) {
+            *part = iovec { iov_base: piece.as_ptr().cast_mut().cast::<c_void>(), iov_len: piece.len() };
+        }
+        // Once more after the first has told which way goes, or that waiting is needed.
+        for _ in 0..3 {
+            match self.attempt(&vector) {
+                Ok(_) => return self.stalled.store(false, Relaxed),
+                Err(libc::EINTR) => {}
+                Err(libc::EAGAIN) if !self.stalled.load(Relaxed) && self.is_writable(PATIENCE) => {}
+                Err(libc::EAGAIN) => {
+                    self.stalled.store(true, Relaxed);
+                    self.lost.fetch_add(1, Relaxed);
+                    return;
+                }
+                Err(_) if self.way.load(Relaxed) == NOT_WAITING => self.way.store(ASKING_FIRST, Relaxed),
+                // A log that cannot be written has nowhere to say so.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn attempt(&self, vector: &[iovec; PIECES]) -> Result<usize, c_int> {
+        let way = self.way.load(Relaxed);
+        let (to, at) = (self.to as usize, vector.as_ptr() as usize);
+        // SAFETY: both calls read the pieces of a line, which the caller holds; a number that is no descriptor any more
+        // gives EBADF.
+        unsafe {
+            match way {
+                NOT_WAITING => {
+                    // The offset -1 means the file's own, as writev(2) has it.
+                    let arguments = [to, at, PIECES, usize::MAX, usize::MAX, libc::RWF_NOWAIT as usize];
+                    raw::call_with_six(libc::SYS_pwritev2, arguments)
+                }
+                ASKING_FIRST if !self.is_writable(0) => Err(libc::EAGAIN),
+                _ => raw::call(libc::SYS_writev, [to, at, PIECES, 0, 0]),
+            }
+        }
+    }
+
+    /// Whether a write would not wait, after `seconds` at the latest. What is no descriptor is writable: the write says so.
+    fn is_writable(&self, seconds: i64) -> bool {
+        let mut polled = libc::pollfd { fd: self.to, events: libc::POLLOUT, revents: 0 };
+        let mut timeout = libc::timespec { tv_sec: seconds, tv_nsec: 0 };
+        let arguments = [ptr::from_mut(&mut polled) as usize, 1, ptr::from_mut(&mut timeout) as usize, 0, 0];
+        // SAFETY: ppoll reads and writes one pollfd and one timespec; without a mask it does not look at the size of it.
+        unsafe { raw::call(libc::SYS_ppoll, arguments) != Ok(0) }
+    }
+
+    /// How many lines nobody took since this was last asked; 0 while the reader still stalls.
+    pub fn take_lost(&self) -> u64 {
+        if self.lost.load(Relaxed) == 0 || self.stalled.load(Relaxed) { 0 } else { self.lost.swap(0, Relaxed) }
+    }
+}
