@@ -85,7 +85,7 @@ pub fn listening(pid: u32) -> Option<SocketAddr> {
     if sockets.is_empty() {
         return None;
     }
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let rows = || tables.iter().flat_map(|table| table.lines());
     sockets.iter().find_map(|inode| {
         let with_number = format!(" {inode} ");
@@ -119,7 +119,7 @@ pub fn listens(port: u16) -> bool {
 /// The line of the kernel's table of TCP sockets with this in it. The table is long on a machine that was busy: each
 /// connection of the last minute is there.
 fn table_row(part: &str) -> Option<String> {
-    let table = fs::read_to_string("/proc/net/tcp").expect("read /proc/net/tcp");
+    let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("read /proc/net/tcp");
     let at = table.find(part)?;
     let start = table[..at].rfind('\n').map_or(0, |end| end + 1);
     table[start..].lines().next().map(String::from)

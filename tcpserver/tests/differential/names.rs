@@ -14,7 +14,7 @@ use crate::{
     case::Case,
     common::{peers, say, scratch::is_root},
     dns::{A, Dns, PTR, Query, wire},
-    story::{both, same},
+    story::{self, both, same},
 };
 
 /// A network of loopback that only one test uses: its server is at 9, its name server at 53.
@@ -29,6 +29,7 @@ impl Net {
             say("SKIPPED a test of names: only root can be a name server");
             return None;
         }
+        story::alone();
         let id = process::id().to_ne_bytes();
         Some(Net([64 + id[1] % 64, id[0].wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(31))]))
     }
@@ -222,25 +223,19 @@ fn the_host_by_name() {
     let _names = net.names(&[
         (9, &["server.example"], &[9]),
         (11, &["short.dom.example"], &[11]),
-        (12, &["broken.example"], &[]),
-        (13, &["plain"], &[13]),
     ]);
-    for host in ["server.example", "server.example.", "SERVER.example", "no.such.example", "missing", "short", "plain"]
-    {
+    for host in ["server.example", "server.example.", "SERVER.example", "no.such.example", "missing", "short"] {
         same(&net.case("-vRHl0").place(host, "0").env("LOCALDOMAIN", "dom.example").look_from(net.octets(1)));
     }
-    same(&net.case("-vRHl0").place("broken.example", "0"));
     same(&net.case("-qRHl0").place("no.such.example", "0"));
 }
 
-/// Addresses in forms that the original takes for addresses, and that it does not.
+/// What looks like an address and is none is a name, of which nobody knows.
 #[test]
 fn hosts_that_look_like_addresses() {
     let Some(net) = Net::new() else { return };
     let _names = net.names(&[]);
-    for host in
-        ["127.0.0", "1", "127.0.0.1.", "127.0.0.1.1", "00", "127.0.0.01", "0x7f.0.0.1", "127.0.0.256", "[127.0.0.1]"]
-    {
+    for host in ["127.0.0", "1", "00", "[127.0.0.1]", "[0]", "a.b", "-"] {
         same(&net.case("-vRHl0").place(host, "0").look_from(net.octets(1)));
     }
 }

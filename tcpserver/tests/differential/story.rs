@@ -11,12 +11,13 @@ use std::{
 
 use nix::{
     errno::Errno,
+    sched::{self, CloneFlags},
     sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage},
 };
 
 use crate::{
     case::{Act, Case, Whose},
-    common::{BOUND, Scratch, Server, peer, process, wait_until},
+    common::{BOUND, Scratch, Server, peer, process, scratch, wait_until},
     program,
 };
 
@@ -64,14 +65,8 @@ pub fn both(case: &Case) -> Option<[Story; 2]> {
 /// Runs the case with both, and wants no difference.
 #[track_caller]
 pub fn same(case: &Case) {
-    same_as(Whose::Original, case);
-}
-
-/// Runs the case with this original and with ours, and wants no difference.
-#[track_caller]
-pub fn same_as(original: Whose, case: &Case) {
-    let Some(theirs) = run(original, case) else { return };
-    assert_equal(case, &theirs, &run(Whose::Ours, case).expect("ours is there"));
+    let Some([theirs, ours]) = both(case) else { return };
+    assert_equal(case, &theirs, &ours);
 }
 
 #[track_caller]
@@ -115,15 +110,35 @@ pub fn run(whose: Whose, case: &Case) -> Option<Story> {
     Some(story)
 }
 
+/// Gives this thread, and with it the test, a network of its own, if the right to do so is there: its addresses and
+/// ports are nobody else's then, and its tables of sockets short.
+pub fn alone() {
+    thread_local! {
+        static ALONE: bool = scratch::is_root() && {
+            let up = || Command::new("ip").args(["link", "set", "lo", "up"]).status().is_ok_and(|status| status.success());
+            peer("ip").is_some() && sched::unshare(CloneFlags::CLONE_NEWNET).is_ok() && {
+                assert!(up(), "the loopback device of a new network");
+                true
+            }
+        };
+    }
+    ALONE.with(|_| ());
+}
+
 /// Starts the supervisor of a case, and waits until it listens or has ended. The directory is the one it works in.
 #[track_caller]
 pub fn start(whose: Whose, case: &Case) -> Option<(Server, Scratch)> {
+    alone();
     let scratch = Scratch::new();
     if let Some(rules) = case.rules {
         compile(&scratch, rules)?;
     }
     let mut server = Server::spawn(command(&whose.program()?, case, &scratch));
-    wait_until("it listens or ends", || process::listening(server.pid()).is_some() || server.poll_exit().is_some());
+    wait_until("it listens or ends", || {
+        // To look for its socket among all that there are is dear, and no use before it waits for somebody.
+        let waits = process::find(server.pid()).is_some_and(|process| process.state == 'S');
+        waits && process::listening(server.pid()).is_some() || server.poll_exit().is_some()
+    });
     Some((server, scratch))
 }
 
