@@ -48,7 +48,7 @@ impl Sink {
         Sink { to, way: AtomicU8::new(way), stalled: AtomicBool::new(false), lost: AtomicU64::new(0) }
     }
 
-    /// Writes a line of these pieces, at most four, in one piece; or counts it as lost. System calls only: this runs in
+    /// Writes these pieces of whole lines, at most four, at once; or counts the lines as lost. System calls only: this runs in
     /// children on shared memory too.
     pub fn write(&self, pieces: &[&[u8]]) {
         let empty = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
@@ -64,7 +64,8 @@ impl Sink {
                 Err(libc::EAGAIN) if !self.stalled.load(Relaxed) && self.is_writable(PATIENCE) => {}
                 Err(libc::EAGAIN) => {
                     self.stalled.store(true, Relaxed);
-                    self.lost.fetch_add(1, Relaxed);
+                    let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
+                    self.lost.fetch_add(lines as u64, Relaxed);
                     return;
                 }
                 Err(_) if self.way.load(Relaxed) == NOT_WAITING => self.way.store(ASKING_FIRST, Relaxed),
