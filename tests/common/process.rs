@@ -85,7 +85,8 @@ pub fn listening(pid: u32) -> Option<SocketAddr> {
     if sockets.is_empty() {
         return None;
     }
-    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
+        .map(|table| fs::read_to_string(table).unwrap_or_default());
     let rows = || tables.iter().flat_map(|table| table.lines());
     sockets.iter().find_map(|inode| {
         let with_number = format!(" {inode} ");

@@ -220,10 +220,7 @@ fn long_and_slow_owners() {
 #[test]
 fn the_host_by_name() {
     let Some(net) = Net::new() else { return };
-    let _names = net.names(&[
-        (9, &["server.example"], &[9]),
-        (11, &["short.dom.example"], &[11]),
-    ]);
+    let _names = net.names(&[(9, &["server.example"], &[9]), (11, &["short.dom.example"], &[11])]);
     for host in ["server.example", "server.example.", "SERVER.example", "no.such.example", "missing", "short"] {
         same(&net.case("-vRHl0").place(host, "0").env("LOCALDOMAIN", "dom.example").look_from(net.octets(1)));
     }
