@@ -8,8 +8,10 @@ use std::fmt::{self, Write};
 use connection::Fd;
 
 use crate::children::Child;
+use crate::error::Error;
 use crate::reap::Ended;
-use crate::sys::{self, Sink};
+use crate::sys::{self, Beginnings, Sink};
+use crate::syslog_sink::{Destination, Syslog};
 
 /// Which lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,8 @@ pub struct Log {
     sink: &'static Sink,
     verbosity: Verbosity,
     accounting: bool,
+    /// Where the sink goes to syslogd.
+    syslog: Option<Syslog>,
     line: String,
 }
 
@@ -36,7 +40,16 @@ impl Log {
     pub fn new(program: &'static str, to: Fd, verbosity: Verbosity) -> Self {
         // For the life of the process: children write to it until they execute.
         let sink = Box::leak(Box::new(Sink::new(to.0)));
-        Log { program, sink, verbosity, accounting: true, line: String::with_capacity(512) }
+        Log { program, sink, verbosity, accounting: true, syslog: None, line: String::with_capacity(512) }
+    }
+
+    /// A log whose lines go to syslogd.
+    pub fn to_syslog(program: &'static str, to: &Destination, verbosity: Verbosity) -> Result<Self, Error> {
+        let syslog = Syslog::connect(to)?;
+        let [warning, info] = to.beginnings(program);
+        let beginnings = Beginnings { name: program.len() + 2, warning, info };
+        let sink = Box::leak(Box::new(Sink::to_syslogd(syslog.number(), beginnings)));
+        Ok(Log { sink, syslog: Some(syslog), ..Log::new(program, Fd(-1), verbosity) })
     }
 
     /// Leaves out what ucspi-tcp does not have behind `end PID status W`, and the warning about an abnormal end.
@@ -105,6 +118,11 @@ impl Log {
     }
 
     fn write(&mut self, what: fmt::Arguments<'_>) {
+        if self.sink.is_broken()
+            && let Some(syslog) = &mut self.syslog
+        {
+            syslog.reconnect();
+        }
         self.line.clear();
         // Writing to a String cannot fail.
         let _ = writeln!(self.line, "{}: {what}", self.program);

@@ -22,7 +22,7 @@ pub use queue::queue;
 
 use crate::scoreboard::Slot;
 
-pub use sink::Sink;
+pub use sink::{Beginnings, Sink};
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.
 pub fn now(clock: Clock) -> Time {
