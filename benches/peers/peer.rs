@@ -30,6 +30,8 @@ pub enum Peer {
     /// Apache with the prefork module.
     Apache,
     /// ucspi-tcp's tcpserver in front of `tine-http`.
+    UcspiTcp,
+    /// Ours in front of the same.
     Tcpserver,
 }
 
@@ -41,7 +43,8 @@ impl Peer {
             Peer::Nginx => "nginx".to_owned(),
             Peer::Lighttpd => "lighttpd".to_owned(),
             Peer::Apache => "Apache prefork".to_owned(),
-            Peer::Tcpserver => "tcpserver tine-http".to_owned(),
+            Peer::UcspiTcp => "ucspi-tcp's tcpserver tine-http".to_owned(),
+            Peer::Tcpserver => "our tcpserver tine-http".to_owned(),
         }
     }
 
@@ -52,18 +55,20 @@ impl Peer {
             Peer::Nginx => "nginx",
             Peer::Lighttpd => "lighttpd",
             Peer::Apache => "apache2",
-            Peer::Tcpserver => "tcpserver",
+            Peer::UcspiTcp | Peer::Tcpserver => "tcpserver",
         };
-        let Some(path) = place::find(program) else {
+        let found = if self == Peer::Tcpserver { Some(place.tcpserver.clone()) } else { place::find(program) };
+        let Some(path) = found else {
             println!("SKIPPED: {program} is not installed");
             return Ok(None);
         };
         let address = free_address()?;
         let mut command = mortal(&path);
         match self {
-            Peer::Tcpserver => {
-                command.args(["-RHl0", "-c", "100", "127.0.0.1", &address.port().to_string()]);
-                command.arg(&place.tine_http).arg("--quiet").arg(&place.root);
+            Peer::UcspiTcp | Peer::Tcpserver => {
+                // Room for those that are held, whom a program must not send away meanwhile.
+                command.args(["-RHl0", "-c", "5000", "-b", "1000", "127.0.0.1", &address.port().to_string()]);
+                command.arg(&place.tine_http).args(["--quiet", "--header-timeout", "3600"]).arg(&place.root);
             }
             Peer::Lighttpd => {
                 command.arg("-D").arg("-f").arg(place.write("lighttpd.conf", &lighttpd(address, place))?);
@@ -75,7 +80,7 @@ impl Peer {
                 command.arg("-c").arg(place.write("nginx.conf", &nginx(address, place))?);
             }
         }
-        let log = place.directory.join(format!("{program}.log"));
+        let log = place.directory.join(format!("{}.log", self.name().replace(' ', "-")));
         let log = fs::File::create(&log).map_err(|error| format!("unable to write {}: {error}", log.display()))?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child = child.map_err(|error| format!("unable to start {program}: {error}"))?;
@@ -108,6 +113,24 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+}
+
+impl Server {
+    /// Connects so many clients who say nothing, and waits until each has its process. They stay as long as this value.
+    pub fn hold(&self, count: usize) -> Result<Vec<TcpStream>> {
+        let connect = || TcpStream::connect(self.address);
+        let held: std::io::Result<Vec<TcpStream>> = (0..count).map(|_| connect()).collect();
+        let held = held.map_err(|error| format!("unable to hold {count} connections to {}: {error}", self.address))?;
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while fs::read_to_string(&children).map_or(0, |list| list.split_whitespace().count()) < count {
+            if Instant::now() > deadline {
+                return Err(format!("{} has fewer than {count} children after a minute", self.address));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(held)
     }
 }
 

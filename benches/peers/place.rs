@@ -37,17 +37,21 @@ pub struct Place {
     pub tine: PathBuf,
     /// The handler that super-servers start.
     pub tine_http: PathBuf,
+    /// The super-server to be measured.
+    pub tcpserver: PathBuf,
 }
 
 impl Place {
     /// Builds what cargo has not built for this benchmark, and writes the files.
     pub fn prepare() -> Result<Place> {
         let tine = PathBuf::from(env!("CARGO_BIN_EXE_tine"));
-        // Cargo builds the executables of this package alone. That of `handlers` comes to lie beside them.
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--release", "--quiet", "--package", "handlers", "--bin", "tine-http"]);
-        run(build.current_dir(env!("CARGO_MANIFEST_DIR")))?;
-        let tine_http = tine.with_file_name("tine-http");
+        // Cargo builds the executables of this package alone. The others come to lie beside them.
+        for (package, program) in [("handlers", "tine-http"), ("tcpserver", "tcpserver")] {
+            let mut build = Command::new(env!("CARGO"));
+            build.args(["build", "--release", "--quiet", "--package", package, "--bin", program]);
+            run(build.current_dir(env!("CARGO_MANIFEST_DIR")))?;
+        }
+        let [tine_http, tcpserver] = ["tine-http", "tcpserver"].map(|program| tine.with_file_name(program));
 
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("peers");
         let root = directory.join("root");
@@ -59,7 +63,7 @@ impl Place {
         for file in [SMALL, LARGE] {
             fs::write(root.join(file.name), file.bytes()).map_err(failed)?;
         }
-        Ok(Place { directory, root, tine, tine_http })
+        Ok(Place { directory, root, tine, tine_http, tcpserver })
     }
 
     /// Writes a configuration and says where it lies.

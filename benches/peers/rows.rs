@@ -18,6 +18,8 @@ pub struct Row {
     beside: &'static [Peer],
     file: File,
     connections: Connections,
+    /// How many more are connected meanwhile and say nothing, each with a process of its own.
+    held: usize,
     /// The ratio of our rate to the reference's that is promised.
     target: f64,
 }
@@ -37,6 +39,7 @@ pub const ALL: &[Row] = &[
         beside: &[Peer::Apache],
         file: SMALL,
         connections: Connections::New,
+        held: 0,
         target: 1.05,
     },
     Row {
@@ -47,6 +50,7 @@ pub const ALL: &[Row] = &[
         beside: &[Peer::Nginx, Peer::Apache],
         file: SMALL,
         connections: Connections::Kept,
+        held: 0,
         target: 1.0,
     },
     Row {
@@ -57,6 +61,7 @@ pub const ALL: &[Row] = &[
         beside: &[],
         file: LARGE,
         connections: Connections::Kept,
+        held: 0,
         target: 1.0,
     },
     Row {
@@ -67,29 +72,50 @@ pub const ALL: &[Row] = &[
         beside: &[],
         file: SMALL,
         connections: Connections::New,
+        held: 0,
         target: 0.6,
     },
     Row {
         name: "fork",
         title: "fork, a connection per request, 512 B",
         ours: FORK,
-        reference: Peer::Tcpserver,
+        reference: Peer::UcspiTcp,
         beside: &[],
         file: SMALL,
         connections: Connections::New,
+        held: 0,
         target: 2.5,
     },
     Row {
         name: "vfork",
         title: "vfork with tine-http, a connection per request, 512 B",
         ours: VFORK,
-        reference: Peer::Tcpserver,
+        reference: Peer::UcspiTcp,
         beside: &[],
         file: SMALL,
         connections: Connections::New,
+        held: 0,
         target: 2.0,
     },
+    tcpserver("tcpserver", "tcpserver tine-http, a connection per request, 512 B", 0),
+    tcpserver("tcpserver-40", "the same with 40 other children", 40),
+    tcpserver("tcpserver-4000", "the same with 4,000 other children", 4000),
 ];
+
+/// Ours against that of ucspi-tcp, both starting the same program.
+const fn tcpserver(name: &'static str, title: &'static str, held: usize) -> Row {
+    Row {
+        name,
+        title,
+        ours: Peer::Tcpserver,
+        reference: Peer::UcspiTcp,
+        beside: &[],
+        file: SMALL,
+        connections: Connections::New,
+        held,
+        target: 2.0,
+    }
+}
 
 /// Starts the servers of a row, lets them take turns, and adds what came out to the report.
 pub fn measure(row: &Row, options: &Options, place: &Place, report: &mut Report) -> Result<()> {
@@ -106,6 +132,7 @@ pub fn measure(row: &Row, options: &Options, place: &Place, report: &mut Report)
     for (peer, server) in &contestants {
         wrk::check(server.address, row.file).map_err(|error| format!("{}: {error}", peer.name()))?;
     }
+    let _held: Vec<_> = contestants.iter().map(|(_, server)| server.hold(row.held)).collect::<Result<_>>()?;
     let rates = take_turns(row, options, &contestants)?;
     for ((peer, _), rates) in contestants.iter().zip(&rates) {
         report.rates(row.name, &peer.name(), rates);

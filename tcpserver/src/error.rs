@@ -29,11 +29,17 @@ impl Error {
         self.remedy = Some(remedy.into());
         self
     }
+
+    /// The message without what the reader can do, for a line whose wording is not ours.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        format!("unable to {} {}: {}", self.verb, self.object, self.reason)
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unable to {} {}: {}", self.verb, self.object, self.reason)?;
+        f.write_str(&self.plain())?;
         match &self.remedy {
             Some(remedy) => write!(f, " ({remedy})"),
             None => Ok(()),

@@ -1,7 +1,8 @@
 //! The supervisor's log lines, as ucspi-tcp writes them: `status`, `pid`, `end`; warnings; and nothing twice a second
 //! for ever.
 //!
-//! Each line is one write, so that the lines of many processes never mix.
+//! A line is never split over two writes, so that the lines of many processes never mix. Several lines that follow each
+//! other may be one write: see [`Log::gather`].
 
 use std::fmt::{self, Write};
 
@@ -32,15 +33,23 @@ pub struct Log {
     accounting: bool,
     /// Where the sink goes to syslogd.
     syslog: Option<Syslog>,
-    line: String,
+    /// Whether lines wait for [`Log::flush`].
+    gathers: bool,
+    lines: String,
 }
+
+/// A pipe takes so many bytes in one piece (PIPE_BUF), and no line of ours is longer than the difference to the next
+/// lower power of two.
+const MOST: usize = 4096;
+const ENOUGH: usize = 2048;
 
 impl Log {
     /// A log whose lines begin with `program: `.
     pub fn new(program: &'static str, to: Fd, verbosity: Verbosity) -> Self {
         // For the life of the process: children write to it until they execute.
         let sink = Box::leak(Box::new(Sink::new(to.0)));
-        Log { program, sink, verbosity, accounting: true, syslog: None, line: String::with_capacity(512) }
+        let lines = String::with_capacity(MOST);
+        Log { program, sink, verbosity, accounting: true, syslog: None, gathers: false, lines }
     }
 
     /// A log whose lines go to syslogd.
@@ -106,27 +115,40 @@ impl Log {
         self.line(Verbosity::Errors, what);
     }
 
-    fn line(&mut self, verbosity: Verbosity, what: fmt::Arguments<'_>) {
-        if verbosity > self.verbosity {
-            return;
-        }
-        self.write(what);
-        let lost = self.sink.take_lost();
-        if lost > 0 {
-            self.write(format_args!("warning: {lost} lines were lost: nobody read them"));
-        }
+    /// From now on lines wait for [`Log::flush`], which saves a system call for each but one.
+    pub(crate) fn gather(&mut self) {
+        // To syslogd each is a message of its own.
+        self.gathers = self.syslog.is_none();
     }
 
-    fn write(&mut self, what: fmt::Arguments<'_>) {
+    /// Writes the lines that wait.
+    pub(crate) fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
         if self.sink.is_broken()
             && let Some(syslog) = &mut self.syslog
         {
             syslog.reconnect();
         }
-        self.line.clear();
+        self.sink.write(&[self.lines.as_bytes()]);
+        self.lines.clear();
+        let lost = self.sink.take_lost();
+        if lost > 0 {
+            let program = self.program;
+            self.sink.write(&[format!("{program}: warning: {lost} lines were lost: nobody read them\n").as_bytes()]);
+        }
+    }
+
+    fn line(&mut self, verbosity: Verbosity, what: fmt::Arguments<'_>) {
+        if verbosity > self.verbosity {
+            return;
+        }
         // Writing to a String cannot fail.
-        let _ = writeln!(self.line, "{}: {what}", self.program);
-        self.sink.write(&[self.line.as_bytes()]);
+        let _ = writeln!(self.lines, "{}: {what}", self.program);
+        if !self.gathers || self.lines.len() > ENOUGH {
+            self.flush();
+        }
     }
 }
 

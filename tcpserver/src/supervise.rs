@@ -37,6 +37,12 @@ const FEW: usize = 256;
 /// when it has something else to tell, and under load it always has.
 const UNHEARD: u32 = 64;
 
+/// In a hurry, up to so many connections are taken from a queue before the supervisor looks at anything else.
+const BURST: u32 = 16;
+
+/// After a queue was found empty, so many wake-ups take one connection each, without asking whether there is another.
+const ALONE: u32 = 8;
+
 /// A child that ends within this time of its birth, in microseconds, without having served anyone, died at start.
 const INFANCY: u64 = 1_000_000;
 
@@ -67,8 +73,10 @@ pub(crate) struct Supervisor<'a> {
     /// When a connection was last accepted here, in microseconds.
     accepted: u64,
     hurried: bool,
-    /// Waits since signals were surely let in.
+    /// Connections and waits since signals were surely let in.
     unheard: u32,
+    /// Wake-ups for which a second connection is not asked for.
+    alone: u32,
     stopping: Option<Stopping>,
     /// Told to stop as ucspi-tcp does: at once, and children live on.
     over: bool,
@@ -82,9 +90,11 @@ impl<'a> Supervisor<'a> {
         children: Children,
         limits: Limits,
         listeners: Vec<Listener>,
-        log: Log,
+        mut log: Log,
         porter: Porter,
     ) -> Self {
+        // The loop writes them before it waits, and before a child could write.
+        log.gather();
         Supervisor {
             nest,
             crew,
@@ -100,6 +110,7 @@ impl<'a> Supervisor<'a> {
             accepted: 0,
             hurried: false,
             unheard: 0,
+            alone: 0,
             stopping: None,
             over: false,
             complaints: Limiter::default(),
@@ -110,6 +121,7 @@ impl<'a> Supervisor<'a> {
     /// served.
     pub(crate) fn run(mut self, ready: impl FnOnce(&[Listener])) {
         self.fill();
+        self.log.flush();
         ready(&self.listeners);
         while !self.is_done() {
             let connections = self.wait();
@@ -124,7 +136,7 @@ impl<'a> Supervisor<'a> {
             self.porter.work(&mut self.children, self.limit, &self.listeners, &mut self.log);
             self.retry();
             for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
-                self.admit(at);
+                self.admit_queued(at);
             }
             self.fill();
             self.press_on();
@@ -136,15 +148,18 @@ impl<'a> Supervisor<'a> {
                 self.log.warning(format_args!("unable to remove {name}: it stays, and the next start takes it over"));
             }
         }
+        self.log.flush();
     }
 
     /// Waits for a connection, a signal, or the time of something to do. Says which listeners have a connection.
     fn wait(&mut self) -> [bool; MOST_LISTENERS] {
+        self.log.flush();
         let now = sys::micros();
         let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
         self.hurried = self.hurried && room && self.children.live() < FEW;
         self.unheard += 1;
-        if self.unheard > UNHEARD {
+        let let_in = self.unheard > UNHEARD;
+        if let_in {
             self.unheard = 0;
             self.nest.signals.let_in();
         }
@@ -153,6 +168,8 @@ impl<'a> Supervisor<'a> {
             return self.accepting;
         }
         let timeout = [
+            // What was let in is heeded before any wait: the wait would not be told of it again.
+            let_in.then_some(0),
             self.hurried.then_some(HURRY),
             self.hold.left(now),
             // The time to hold back may have ended since `retry` and `fill` looked.
@@ -178,7 +195,7 @@ impl<'a> Supervisor<'a> {
         let mut ready = [false; MOST_LISTENERS];
         match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.hurried))) {
             // The hurry is over: nobody came.
-            Ok(0) => (self.hurried, self.unheard) = (false, 0),
+            Ok(0) => (self.hurried, self.unheard) = (self.hurried && let_in, 0),
             Ok(_) => {
                 for (ready, fd) in ready.iter_mut().zip(&polled[..watched]) {
                     // Whatever it is, accept(2) tells; left alone, it would be told again at once.
@@ -256,22 +273,39 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Accepts one connection and makes a child for it.
-    fn admit(&mut self, at: usize) {
+    /// Accepts a connection; and, if they come in a hurry, those that are queued behind it, which saves a wait for each.
+    fn admit_queued(&mut self, at: usize) {
+        self.alone = self.alone.saturating_sub(1);
+        let mut admitted = 1;
+        while self.admit(at) && self.hurried && self.alone == 0 && admitted < BURST {
+            admitted += 1;
+            self.unheard += 1;
+        }
+    }
+
+    /// Accepts one connection and makes a child for it. Says whether there was one.
+    fn admit(&mut self, at: usize) -> bool {
         if self.children.live() >= self.limit || self.waiting.is_some() {
-            return;
+            return false;
         }
         let admitted = match admit::accept(&self.listeners[at]) {
             Ok(admitted) => admitted,
-            Err(Nothing::Exhausted(error)) => return self.held_up("accept", &error),
-            Err(Nothing::Closed(error)) if self.stopping.is_none() => return self.held_up("accept", &error),
+            Err(Nothing::Exhausted(error)) => {
+                self.held_up("accept", &error);
+                return false;
+            }
+            Err(Nothing::Closed(error)) if self.stopping.is_none() => {
+                self.held_up("accept", &error);
+                return false;
+            }
             Err(Nothing::Gone | Nothing::Interrupted | Nothing::Closed(_)) => {
+                self.alone = ALONE;
                 // While stopping, an empty queue is the end of this listener.
                 if self.stopping.is_some() && self.accepting[at] {
                     self.accepting[at] = false;
                     self.listeners[at].refuse();
                 }
-                return;
+                return false;
             }
         };
         let now = sys::micros();
@@ -280,16 +314,22 @@ impl<'a> Supervisor<'a> {
         if let Some(admitted) = self.porter.enter(at, admitted, &mut self.log) {
             self.spawn(at, admitted);
         }
+        true
     }
 
     /// Makes a child for an accepted connection; if that cannot be done now, it is tried again later.
     fn spawn(&mut self, at: usize, admitted: Admitted) {
+        if let Err(error) = self.children.make_room() {
+            self.waiting = Some((at, admitted));
+            return self.held_up("make room for a child", &error);
+        }
         let from = &self.listeners[at];
         let before = self.porter.clock();
         if let Crew::Ucspi(_) = self.crew {
             // The child writes its lines itself, this one comes before them.
             self.log.status(self.children.live() + 1, self.limit);
         }
+        self.log.flush();
         let spawned = match &mut self.crew {
             Crew::Fork(handler) => fork::spawn(self.nest, *handler, &self.listeners, &self.porter, from, &admitted),
             Crew::Vfork(starter) => starter.spawn(self.nest, from, &admitted),
@@ -353,7 +393,7 @@ impl<'a> Supervisor<'a> {
         let Crew::Pool(pool) = &mut self.crew else { return };
         let mut failure = None;
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
-            match pool.spawn(self.nest, &self.listeners) {
+            match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
                     self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
                 }

@@ -26,7 +26,7 @@ pub use server::Server;
 use std::{
     fs::{self, File},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -39,12 +39,18 @@ pub const BOUND: Duration = Duration::from_secs(30);
 
 /// The program under test.
 pub fn tine() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_tine"))
+    built("tine")
 }
 
 /// A handler's executable, which lies beside `tine`.
 pub fn handler(name: &str) -> PathBuf {
-    let path = tine().with_file_name(name);
+    built(name)
+}
+
+/// An executable of this workspace. Cargo names only those of the package whose tests run; all lie in one place.
+pub fn built(name: &str) -> PathBuf {
+    let known = option_env!("CARGO_BIN_EXE_tine").or(option_env!("CARGO_BIN_EXE_tcprules"));
+    let path = Path::new(known.expect("cargo names an executable")).with_file_name(name);
     assert!(path.exists(), "{} is missing; `cargo build --workspace` makes it", path.display());
     path
 }

@@ -13,10 +13,14 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     let places = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let found = places.map(|place| place.join(name)).find(|program| Path::is_file(program));
     if found.is_none() {
-        let required = env::var_os("TINE_PEERS").is_some_and(|v| v == "required");
-        assert!(!required, "{name} is not installed, and TINE_PEERS=required asks for it");
+        assert!(!required(), "{name} is not installed, and TINE_PEERS=required asks for it");
         let test = std::thread::current().name().unwrap_or("a test").to_string();
         super::say(&format!("SKIPPED {test}: {name} is not installed (see .ci/run for the packages)"));
     }
     found
+}
+
+/// Whether what is missing fails a test that needs it.
+pub fn required() -> bool {
+    env::var_os("TINE_PEERS").is_some_and(|v| v == "required")
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
 };
 
 /// One process, as /proc/PID/stat shows it.
@@ -36,7 +36,11 @@ pub fn all() -> Vec<Process> {
 
 /// The children of a process, zombies included, by number.
 pub fn children(pid: u32) -> Vec<Process> {
-    let mut children: Vec<Process> = all().into_iter().filter(|p| p.parent == pid).collect();
+    // The kernel's own list, if it keeps one: to look at every process costs more than most tests.
+    let mut children: Vec<Process> = match fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) {
+        Ok(list) => list.split_whitespace().filter_map(|child| find(child.parse().ok()?)).collect(),
+        Err(_) => all().into_iter().filter(|p| p.parent == pid).collect(),
+    };
     children.sort();
     children
 }
@@ -72,6 +76,42 @@ fn inode(local: SocketAddr, peer: SocketAddr) -> Option<String> {
     row.split_whitespace().nth(9).filter(|&inode| inode != "0").map(String::from)
 }
 
+/// Where a process listens: the first of its listening TCP sockets.
+pub fn listening(pid: u32) -> Option<SocketAddr> {
+    let descriptors = descriptors(pid);
+    let number = |target: &'_ String| target.strip_prefix("socket:[")?.strip_suffix(']').map(String::from);
+    let sockets: Vec<String> = descriptors.values().filter_map(number).collect();
+    // The tables are long on a machine that was busy.
+    if sockets.is_empty() {
+        return None;
+    }
+    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
+        .map(|table| fs::read_to_string(table).unwrap_or_default());
+    let rows = || tables.iter().flat_map(|table| table.lines());
+    sockets.iter().find_map(|inode| {
+        let with_number = format!(" {inode} ");
+        // The fields are: number, local address, remote address, state (0A listens), ..., the tenth is the inode.
+        let found = rows().filter(|row| row.contains(&with_number)).find_map(|row| {
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            (fields.get(3) == Some(&"0A") && fields.get(9) == Some(&inode.as_str())).then(|| fields[1])
+        });
+        address(found?)
+    })
+}
+
+/// An address as the tables of sockets write it: each group of 32 bits as a number in the machine's order.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let groups = (0..address.len()).step_by(8).map(|at| u32::from_str_radix(address.get(at..at + 8)?, 16).ok());
+    let octets: Vec<u8> = groups.collect::<Option<Vec<u32>>>()?.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let ip = match octets.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(octets).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
 /// Whether somebody listens on this port of 127.0.0.1. Asking the kernel costs the server no connection.
 pub fn listens(port: u16) -> bool {
     table_row(&format!(":{port:04X} 00000000:0000 0A ")).is_some()
@@ -80,7 +120,7 @@ pub fn listens(port: u16) -> bool {
 /// The line of the kernel's table of TCP sockets with this in it. The table is long on a machine that was busy: each
 /// connection of the last minute is there.
 fn table_row(part: &str) -> Option<String> {
-    let table = fs::read_to_string("/proc/net/tcp").expect("read /proc/net/tcp");
+    let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("read /proc/net/tcp");
     let at = table.find(part)?;
     let start = table[..at].rfind('\n').map_or(0, |end| end + 1);
     table[start..].lines().next().map(String::from)

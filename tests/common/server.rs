@@ -30,13 +30,18 @@ pub struct Server {
 
 impl Server {
     /// Starts a command, without waiting for anything.
-    pub fn spawn(mut command: Command) -> Server {
+    pub fn spawn(command: Command) -> Server {
+        Server::spawn_with_input(command, Stdio::null())
+    }
+
+    /// The same, with this as stdin.
+    pub fn spawn_with_input(mut command: Command, input: impl Into<Stdio>) -> Server {
         let scratch = Scratch::new();
         let stream = |name: &str| -> File {
             let options = OpenOptions::new().create(true).append(true).open(scratch.join(name));
             options.expect("make a file for the server's words")
         };
-        command.stdin(Stdio::null()).stdout(stream("stdout")).stderr(stream("stderr"));
+        command.stdin(input).stdout(stream("stdout")).stderr(stream("stderr"));
         let child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
         guard::add(child.id());
         Server { command: format!("{command:?}"), child, ended: None, addresses: Vec::new(), scratch }
@@ -63,11 +68,17 @@ impl Server {
     /// Starts ucspi-tcp's tcpserver with `-1`, which prints its port.
     #[track_caller]
     pub fn printing_port(command: Command) -> Server {
-        let mut server = Server::spawn(command);
+        Server::spawn(command).with_port()
+    }
+
+    /// Waits for the port that it prints.
+    #[track_caller]
+    pub fn with_port(mut self) -> Server {
+        let server = &mut self;
         server.await_line();
         let port = server.stdout().trim().parse().expect("a port");
         server.addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-        server
+        self
     }
 
     fn await_line(&mut self) {

@@ -27,7 +27,7 @@ struct Entry<T> {
 
 /// What is remembered, by source.
 pub struct Ledger<T: Fading + 'static> {
-    sets: &'static mut [[Entry<T>; WAYS]],
+    sets: sys::Table<[Entry<T>; WAYS]>,
     hash: RandomState,
 }
 
@@ -35,7 +35,7 @@ impl<T: Fading> Ledger<T> {
     /// A ledger for a service with up to `limit` children: there are more clients that are remembered than served.
     pub fn new(limit: usize) -> io::Result<Self> {
         let sets = limit.saturating_mul(16).clamp(4096, 1 << 18).next_power_of_two() / WAYS;
-        Ok(Ledger { sets: sys::supervisor_table(sets)?, hash: RandomState::new() })
+        Ok(Ledger { sets: sys::Table::new(sets)?, hash: RandomState::new() })
     }
 
     /// What is remembered of `source`.
@@ -47,7 +47,8 @@ impl<T: Fading> Ledger<T> {
 
     /// Remembers `of` of `source`.
     pub fn set(&mut self, source: Source, of: T) {
-        let set = &mut self.sets[self.home(source)];
+        let home = self.home(source);
+        let set = &mut self.sets[home];
         let same = set.iter().position(|entry| entry.source == source);
         let first_gone = || (0..WAYS).min_by_key(|&at| set[at].of.gone_at());
         if let Some(at) = same.or_else(first_gone) {

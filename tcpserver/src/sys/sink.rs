@@ -80,7 +80,7 @@ impl Sink {
         self.broken.load(Relaxed)
     }
 
-    /// Writes a line of these pieces, at most four, in one piece; or counts it as lost. System calls only: this runs in
+    /// Writes these pieces of whole lines, at most four, at once; or counts the lines as lost. System calls only: this runs in
     /// children on shared memory too.
     pub fn write(&self, pieces: &[&[u8]]) {
         let mut line = [&b""[..]; PIECES];
@@ -104,7 +104,8 @@ impl Sink {
                 Err(libc::EAGAIN) if !self.stalled.load(Relaxed) && self.is_writable(PATIENCE) => {}
                 Err(libc::EAGAIN) => {
                     self.stalled.store(true, Relaxed);
-                    self.lost.fetch_add(1, Relaxed);
+                    let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
+                    self.lost.fetch_add(lines as u64, Relaxed);
                     return;
                 }
                 Err(libc::ECONNREFUSED | libc::ENOTCONN | libc::ECONNRESET | libc::ENOENT)

@@ -9,6 +9,7 @@ use nix::net::if_::if_nametoindex;
 
 use super::Failure;
 use super::options::{Settings, Wanted};
+use crate::error::describe;
 use crate::names::{Deadline, Family, Resolver};
 use crate::rules::reason::reason;
 
@@ -18,7 +19,7 @@ pub(super) fn find(settings: &Settings) -> Result<SocketAddr, Failure> {
     let scope = match &settings.interface {
         Some(interface) => if_nametoindex(interface.as_os_str()).map_err(|error| {
             let interface = interface.to_string_lossy();
-            Failure::fatal(format_args!("unable to find interface {interface}: {}", reason(&error.into())))
+            Failure::fatal(format_args!("unable to find interface {interface}: {}", describe(&error.into())))
         })?,
         None => 0,
     };

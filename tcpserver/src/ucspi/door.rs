@@ -256,7 +256,7 @@ impl Judge {
             // Nobody is admitted by rules that cannot be read.
             Err(error) => {
                 if self.verbosity > Verbosity::Silent {
-                    orders.verdict.before.extend(format!("tcpserver: warning: {DROP}{error}\n").bytes());
+                    orders.verdict.before.extend(format!("tcpserver: warning: {DROP}{}\n", error.plain()).bytes());
                 }
                 orders.refused = Some(Outcome::Fault as u8);
             }

@@ -64,7 +64,8 @@ pub(super) const OPTIONS: &[Opt] = &[
     letter(b'1', "print the port when connections are accepted", set!(print_port = true)),
     valued(b'c', "N", "40", "at most N programs at once", |settings, value| {
         settings.limit = number(value, u32::MAX)? as usize;
-        Ok(())
+        // Nobody would ever be served.
+        if settings.limit == 0 { Err("0 is no number of programs".into()) } else { Ok(()) }
     }),
     valued(b'b', "N", "20", "a queue of N connections that are not yet accepted", |settings, value| {
         settings.backlog = number(value, i32::MAX.cast_unsigned())?.cast_signed();
