@@ -15,6 +15,8 @@ pub struct Admitted {
     pub socket: OwnedFd,
     /// The client; `None` on a Unix socket.
     pub peer: Peer,
+    /// Our end as a balancer told it; `None` to ask the kernel.
+    pub local: Peer,
 }
 
 /// Why there was no connection.
@@ -34,7 +36,7 @@ pub fn accept(listener: &Listener) -> Result<Admitted, Nothing> {
     match sys::accept(listener.as_fd()) {
         Ok((socket, peer)) => {
             listener.prepare(socket.as_fd());
-            Ok(Admitted { socket, peer })
+            Ok(Admitted { socket, peer, local: None })
         }
         Err(error) => Err(match error.raw_os_error().map_or(Errno::EIO, Errno::from_raw) {
             Errno::EINTR => Nothing::Interrupted,
@@ -51,9 +53,10 @@ pub(crate) fn endpoints(listener: &Listener, admitted: &Admitted) -> (Endpoint, 
     (endpoint(admitted.peer), endpoint(local(listener, admitted)))
 }
 
-/// Our end: the listener's, or, on a wildcard address, what the kernel says.
+/// Our end: what a balancer says, the listener's, or, on a wildcard address, what the kernel says.
 pub(crate) fn local(listener: &Listener, admitted: &Admitted) -> Peer {
-    if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() }
+    let ask = || if listener.is_wildcard() { sys::local_address(admitted.socket.as_fd()) } else { listener.local() };
+    admitted.local.or_else(ask)
 }
 
 /// The connection as a handler sees it.

@@ -1,12 +1,14 @@
 //! The table of children: who is at work, for whom, since when.
 //!
-//! It is an open-addressing hash table of fixed size, for three reasons. Memory is a function of the limits on the
-//! command line. It lies in memory that no child inherits, so that ten thousand entries make no fork dearer. And a child
-//! is counted from the moment it is registered until it is reaped, by nothing else, so that the count cannot leak.
+//! It is a hash table of its own, for two reasons. It lies in memory that no child inherits, so that ten thousand entries
+//! make no fork dearer. And a child is counted from the moment it is registered until it is reaped, by nothing else, so
+//! that the count cannot leak. It is sized from the limits on the command line; only beyond [`AT_FIRST`] does it grow as
+//! it is needed, for a limit may mean that there is none.
 
 use std::io;
 
-use crate::sys::{self, Peer};
+use crate::lifetime::Told;
+use crate::sys::{Peer, Table};
 
 /// One live child.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,20 +21,37 @@ pub struct Child {
     pub peer: Peer,
     /// When it was made, in microseconds of the monotonic clock.
     pub started: u64,
+    /// Whether it was told to end, for its age.
+    pub told: Told,
 }
 
 /// The live children, by process number.
 pub struct Children {
-    entries: &'static mut [Child],
+    entries: Table<Child>,
     live: usize,
 }
+
+/// How many children there is room for without growing.
+const AT_FIRST: usize = 16 * 1024;
 
 impl Children {
     /// A table for up to `limit` children.
     pub fn new(limit: usize) -> io::Result<Self> {
+        let limit = limit.min(AT_FIRST);
         // A quarter of the entries stays free, so that a search ends soon.
-        let size = (limit + limit / 3 + 1).next_power_of_two();
-        Ok(Children { entries: sys::supervisor_table(size)?, live: 0 })
+        let size = (limit + limit / 3 + 1).next_power_of_two().max(2);
+        Ok(Children { entries: Table::new(size)?, live: 0 })
+    }
+
+    /// Makes room for one more child, before it is made.
+    pub fn make_room(&mut self) -> io::Result<()> {
+        if self.live + 1 + self.entries.len() / 8 < self.entries.len() {
+            return Ok(());
+        }
+        let larger = Children { entries: Table::new(2 * self.entries.len())?, live: 0 };
+        let smaller = std::mem::replace(self, larger);
+        smaller.iter().for_each(|&child| self.register(child));
+        Ok(())
     }
 
     /// How many are live.
@@ -45,13 +64,18 @@ impl Children {
         self.entries.iter().filter(|child| child.pid != 0)
     }
 
+    /// The same, to be changed but for their process numbers.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.entries.iter_mut().filter(|child| child.pid != 0)
+    }
+
     /// A child was made.
     ///
     /// # Panics
     ///
-    /// When there are more than the table was made for: the caller keeps the limit.
+    /// When there is no room for it.
     pub fn register(&mut self, child: Child) {
-        assert!(self.live + 1 < self.entries.len(), "more children than the limit");
+        assert!(self.live + 1 < self.entries.len(), "no room was made for a child");
         let at = self.find(child.pid);
         self.entries[at] = child;
         self.live += 1;
@@ -107,7 +131,7 @@ mod tests {
     /// The standard library's map is the reference; process numbers collide on purpose.
     #[test]
     fn behaves_like_a_map() {
-        let mut children = Children::new(100).unwrap();
+        let mut children = Children::new(10).unwrap();
         let mut map = HashMap::new();
         let mut random = 1u32;
         for round in 0..100_000u32 {
@@ -117,6 +141,7 @@ mod tests {
             if map.contains_key(&pid) || map.len() == 100 {
                 assert_eq!(children.record_exit(pid), map.remove(&pid));
             } else {
+                children.make_room().unwrap();
                 children.register(child);
                 map.insert(pid, child);
             }

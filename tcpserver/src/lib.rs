@@ -18,12 +18,19 @@ pub mod children;
 pub mod confine;
 pub mod environ;
 pub mod error;
+pub mod gate;
 mod hold;
+pub mod inherit;
+pub mod lifetime;
 pub mod listen;
 pub mod log;
 pub mod names;
+pub mod porter;
+pub mod proxy;
 pub mod reap;
+pub mod resources;
 pub mod rules;
+mod saturation;
 pub mod scoreboard;
 pub mod server;
 pub mod signals;
@@ -32,6 +39,7 @@ mod stop;
 mod supervise;
 #[allow(unsafe_code, reason = "the one place of this crate where system calls without a safe form are made")]
 mod sys;
+pub mod syslog_sink;
 pub mod ucspi;
 
 pub use connection::{Connection, Handler, Outcome};

@@ -15,8 +15,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, listen, setsockopt,
-    shutdown, socket, sockopt,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, getsockname, listen,
+    setsockopt, shutdown, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 
@@ -136,6 +136,19 @@ impl Listener {
             Address::Unix(path) => identity(path),
         };
         Ok(Listener { socket, address, tuning, name: Cell::new(name), left: Cell::new(false) })
+    }
+
+    /// Listens on a socket that somebody else made; see [`crate::inherit`]. Its name and its options are theirs.
+    pub fn adopt(socket: OwnedFd) -> Result<Self, Error> {
+        let name = getsockname::<SockaddrStorage>(socket.as_raw_fd());
+        let name = name.map_err(|error| Error::os("listen on", format!("descriptor {}", socket.as_raw_fd()), error))?;
+        let tcp = sys::local_address(socket.as_fd()).map(Address::Tcp);
+        let unix = || name.as_unix_addr().map(|unix| Address::Unix(unix.path().unwrap_or(Path::new("")).into()));
+        let Some(address) = tcp.or_else(unix) else {
+            let object = format!("descriptor {}", socket.as_raw_fd());
+            return Err(Error::new("listen on", object, "it is neither a TCP nor a Unix socket"));
+        };
+        Ok(Listener { socket, address, tuning: Tuning::default(), name: Cell::new(None), left: Cell::new(false) })
     }
 
     /// The address with the port that the kernel chose.

@@ -10,6 +10,7 @@ use crate::children::Children;
 use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::Log;
+use crate::porter::{self, Porter};
 use crate::signals::Signals;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, alarm_clock, child_host};
@@ -38,6 +39,7 @@ impl Default for Limits {
 pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
+    policy: porter::Policy,
     log: Log,
 }
 
@@ -58,12 +60,18 @@ impl Server {
                 }
             }
         }
-        Ok(Server { listeners, limits, log })
+        Ok(Server { listeners, limits, policy: porter::Policy::default(), log })
+    }
+
+    /// Asks for more than making children, in the modes `fork` and `vfork`.
+    #[must_use]
+    pub fn with(self, policy: porter::Policy) -> Self {
+        Server { policy, ..self }
     }
 
     /// A server over sockets that listen already.
     pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
-        Server { listeners, limits, log }
+        Server { listeners, limits, policy: porter::Policy::default(), log }
     }
 
     /// The listening sockets.
@@ -89,7 +97,10 @@ impl Server {
     pub fn run(self, mode: Mode<'_>, access_log: Option<Fd>, ready: impl FnOnce(&[Listener])) -> Result<(), Error> {
         let one_thread = OneThread::check()
             .map_err(|threads| Error::new("fork", "children", format!("this process has {threads} threads")))?;
-        let signals = Signals::install(mode.manner()).map_err(|error| Error::os("handle", "signals", error))?;
+        let mut signals = Signals::install(mode.manner()).map_err(|error| Error::os("handle", "signals", error))?;
+        if self.policy.report.is_some() {
+            signals.hear_requests().map_err(|error| Error::os("handle", "signals", error))?;
+        }
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let nest = Nest { one_thread, signals: &signals, host: &child_host(&alarm), access_log };
         let (crew, limit) = match mode {
@@ -111,7 +122,10 @@ impl Server {
             }
         }
         let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
-        Supervisor::new(&nest, crew, children, limit, self.limits.drain, self.listeners, self.log).run(ready);
+        let porter =
+            Porter::new(self.policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
+        let limits = Limits { connections: limit, ..self.limits };
+        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter).run(ready);
         Ok(())
     }
 

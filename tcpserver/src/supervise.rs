@@ -14,9 +14,10 @@ use crate::error::describe;
 use crate::hold::Hold;
 use crate::listen::Listener;
 use crate::log::{Limiter, Log};
+use crate::porter::Porter;
 use crate::reap::{self, Ended};
 use crate::rules::reason::reason;
-use crate::server::MOST_LISTENERS;
+use crate::server::{Limits, MOST_LISTENERS};
 use crate::signals::Manner;
 use crate::spawn::prefork::Pool;
 use crate::spawn::vfork::Starter;
@@ -66,6 +67,7 @@ pub(crate) struct Supervisor<'a> {
     accepting: [bool; MOST_LISTENERS],
     log: Log,
     hold: Hold,
+    porter: Porter,
     /// A connection that was accepted and found no child yet, and from which listener: it is next.
     waiting: Option<(usize, Admitted)>,
     /// When a connection was last accepted here, in microseconds.
@@ -86,23 +88,24 @@ impl<'a> Supervisor<'a> {
         nest: &'a Nest<'a>,
         crew: Crew<'a>,
         children: Children,
-        limit: usize,
-        drain: u32,
+        limits: Limits,
         listeners: Vec<Listener>,
         mut log: Log,
+        porter: Porter,
     ) -> Self {
         // The loop writes them before it waits, and before a child could write.
         log.gather();
         Supervisor {
             nest,
             crew,
-            limit,
-            drain,
+            limit: limits.connections,
+            drain: limits.drain,
             children,
             accepting: std::array::from_fn(|at| at < listeners.len()),
             listeners,
             log,
             hold: Hold::default(),
+            porter,
             waiting: None,
             accepted: 0,
             hurried: false,
@@ -124,9 +127,13 @@ impl<'a> Supervisor<'a> {
             let connections = self.wait();
             self.heed_stop();
             if self.over {
-                return self.log.flush();
+                break;
             }
             self.reap();
+            if self.nest.signals.take_request() {
+                self.porter.report(self.children.live(), self.limit, &self.listeners, &mut self.log);
+            }
+            self.porter.work(&mut self.children, self.limit, &self.listeners, &mut self.log);
             self.retry();
             for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
                 self.admit_queued(at);
@@ -168,23 +175,29 @@ impl<'a> Supervisor<'a> {
             // The time to hold back may have ended since `retry` and `fill` looked.
             (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
+            self.porter.next().map(|next| next.saturating_sub(now)),
         ];
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
         let last = self.listeners.len() - 1;
-        let mut polled: [PollFd<'_>; MOST_LISTENERS] = std::array::from_fn(|at| {
-            let wanted = if self.accepting[at] { PollFlags::POLLIN } else { PollFlags::empty() };
+        let mut polled: [PollFd<'_>; MOST_LISTENERS + 1] = std::array::from_fn(|at| {
+            let wanted = if self.accepting.get(at) == Some(&true) { PollFlags::POLLIN } else { PollFlags::empty() };
             PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
         });
         // While stopping there is nothing to be told: the queues are tried, and a socket that refuses is for ever ready.
         let watched = if room && self.stopping.is_none() { self.listeners.len() } else { 0 };
-        let polled = &mut polled[..watched];
+        // Headers arrive behind the connections that are watched, if any are waited for.
+        let arrivals = self.porter.arrivals();
+        if let Some(arrivals) = arrivals {
+            polled[watched] = PollFd::new(arrivals, PollFlags::POLLIN);
+        }
+        let polled = &mut polled[..watched + usize::from(arrivals.is_some())];
         let mut ready = [false; MOST_LISTENERS];
         match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.hurried))) {
             // The hurry is over: nobody came.
             Ok(0) => (self.hurried, self.unheard) = (self.hurried && let_in, 0),
             Ok(_) => {
-                for (ready, fd) in ready.iter_mut().zip(polled) {
+                for (ready, fd) in ready.iter_mut().zip(&polled[..watched]) {
                     // Whatever it is, accept(2) tells; left alone, it would be told again at once.
                     *ready = fd.revents().is_some_and(|events| !events.is_empty());
                 }
@@ -247,6 +260,7 @@ impl<'a> Supervisor<'a> {
             }
         }
         self.log.end(&child, ended, age);
+        self.porter.ended(&child, ended, &mut self.log);
         if stillborn {
             let pause = self.hold.extend(sys::micros());
             let seconds = pause as f64 / 1e6;
@@ -297,22 +311,29 @@ impl<'a> Supervisor<'a> {
         let now = sys::micros();
         self.hurried = now.saturating_sub(self.accepted) < HURRY;
         self.accepted = now;
-        self.spawn(at, admitted);
+        if let Some(admitted) = self.porter.enter(at, admitted, &mut self.log) {
+            self.spawn(at, admitted);
+        }
         true
     }
 
     /// Makes a child for an accepted connection; if that cannot be done now, it is tried again later.
     fn spawn(&mut self, at: usize, admitted: Admitted) {
+        if let Err(error) = self.children.make_room() {
+            self.waiting = Some((at, admitted));
+            return self.held_up("make room for a child", &error);
+        }
         let from = &self.listeners[at];
+        let before = self.porter.clock();
         if let Crew::Ucspi(_) = self.crew {
             // The child writes its lines itself, this one comes before them.
             self.log.status(self.children.live() + 1, self.limit);
         }
         self.log.flush();
         let spawned = match &mut self.crew {
-            Crew::Fork(handler) => fork::spawn(self.nest, *handler, &self.listeners, from, &admitted),
+            Crew::Fork(handler) => fork::spawn(self.nest, *handler, &self.listeners, &self.porter, from, &admitted),
             Crew::Vfork(starter) => starter.spawn(self.nest, from, &admitted),
-            Crew::Ucspi(door) => door.spawn(self.nest, &self.listeners, from, &admitted),
+            Crew::Ucspi(door) => door.spawn(self.nest, &self.listeners, &self.porter, from, &admitted),
             Crew::Pool(_) => return,
         };
         match spawned {
@@ -321,6 +342,7 @@ impl<'a> Supervisor<'a> {
                 // Our copy is closed before anything is written: a log that stalls must not keep the client's connection.
                 drop(admitted);
                 self.register(pid, peer);
+                self.porter.began(peer, self.children.live(), self.limit, before);
             }
             Err(error) => {
                 self.waiting = Some((at, admitted));
@@ -339,6 +361,12 @@ impl<'a> Supervisor<'a> {
         {
             self.spawn(at, admitted);
         }
+        while self.has_room(sys::micros())
+            && self.waiting.is_none()
+            && let Some((at, admitted)) = self.porter.next_complete(&mut self.log)
+        {
+            self.spawn(at, admitted);
+        }
     }
 
     /// Whether a connection waits for nothing but the time to hold back.
@@ -352,7 +380,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn register(&mut self, pid: i32, peer: Peer) {
-        self.children.register(Child { pid, slot: 0, peer, started: sys::micros() });
+        self.children.register(Child { pid, peer, started: sys::micros(), ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);
             self.log.pid(pid, peer);
@@ -365,9 +393,9 @@ impl<'a> Supervisor<'a> {
         let Crew::Pool(pool) = &mut self.crew else { return };
         let mut failure = None;
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
-            match pool.spawn(self.nest, &self.listeners) {
+            match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
-                    self.children.register(Child { pid, slot, peer: None, started: sys::micros() });
+                    self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
                 }
                 Err(error) => failure = Some(error),
             }
@@ -454,7 +482,8 @@ impl<'a> Supervisor<'a> {
 
     fn is_done(&self) -> bool {
         let Some(stopping) = &self.stopping else { return false };
-        let queues_empty = self.is_pool() || !(self.accepting.contains(&true) || self.waiting.is_some());
+        let waits = self.accepting.contains(&true) || self.waiting.is_some() || !self.porter.is_empty();
+        let queues_empty = self.is_pool() || !waits;
         (queues_empty && self.children.live() == 0) || stopping.is_over()
     }
 }

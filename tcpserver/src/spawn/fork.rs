@@ -7,6 +7,7 @@ use connection::Handler;
 use super::Nest;
 use crate::admit::{self, Admitted};
 use crate::listen::Listener;
+use crate::porter::Porter;
 use crate::sys::{self, Forked};
 
 /// Makes a child that serves `admitted` and exits with the outcome. Our copy of the connection is closed on return.
@@ -14,12 +15,13 @@ pub(crate) fn spawn(
     nest: &Nest<'_>,
     handler: &mut dyn Handler,
     listeners: &[Listener],
+    porter: &Porter,
     from: &Listener,
     admitted: &Admitted,
 ) -> io::Result<i32> {
     match sys::fork(&nest.one_thread)? {
         Forked::Parent(pid) => Ok(pid),
-        Forked::Child => serve(nest, handler, listeners, from, admitted),
+        Forked::Child => serve(nest, handler, listeners, porter, from, admitted),
     }
 }
 
@@ -29,6 +31,7 @@ fn serve(
     nest: &Nest<'_>,
     handler: &mut dyn Handler,
     listeners: &[Listener],
+    porter: &Porter,
     from: &Listener,
     admitted: &Admitted,
 ) -> ! {
@@ -37,6 +40,8 @@ fn serve(
     for listener in listeners {
         sys::close(listener.as_fd_number());
     }
+    // Nor may it keep a connection of somebody else from ending.
+    porter.descriptors().for_each(sys::close);
     let connection = admit::connection(from, admitted, nest.access_log, nest.host);
     // The kernel closes the connection.
     sys::exit(handler.serve(&connection).status())

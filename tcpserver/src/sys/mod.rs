@@ -2,8 +2,11 @@
 //! crate.
 
 mod exec;
+mod process;
+mod queue;
 mod raw;
 mod sink;
+mod table;
 
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -13,12 +16,15 @@ use std::ptr;
 
 use connection::{Clock, Fd, Pressure, Time};
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
-use libc::{c_int, c_void, pid_t};
+use libc::{c_int, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+pub use process::signal_process;
+pub use queue::queue;
 
 use crate::scoreboard::Slot;
 
-pub use sink::Sink;
+pub use sink::{Beginnings, Sink};
+pub use table::Table;
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.
 pub fn now(clock: Clock) -> Time {
@@ -169,6 +175,17 @@ pub fn close_inherited() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The descriptor with this number that whoever executed us left open; `None` if there is none.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl takes numbers here, and says whether the descriptor exists.
+    if number < 0 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: it is open. That it is ours to own is the word of whoever handed it over and named it: nothing in this
+    // process knows its number but by that name, and each is taken once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// TCP_DEFER_ACCEPT (tcp(7)): connections are accepted when their first bytes are there, or after `seconds`.
 pub fn defer_accept(listener: BorrowedFd<'_>, seconds: u32) -> nix::Result<()> {
     let seconds = c_int::try_from(seconds).unwrap_or(c_int::MAX);
@@ -284,23 +301,6 @@ pub fn reap() -> Option<(pid_t, c_int, Usage)> {
         major_faults: count(usage.ru_majflt),
     };
     Some((pid, status, usage))
-}
-
-/// Memory for the supervisor's own tables, which no child inherits (MADV_DONTFORK): a fork copies none of its page
-/// tables, however many children there are. Never freed: there is one of each per process.
-///
-/// A child that touches it dies. Children never come back to the code that does.
-pub fn supervisor_table<T: Copy + Default>(len: usize) -> io::Result<&'static mut [T]> {
-    let table = map::<T>(len, libc::MAP_PRIVATE)?;
-    // SAFETY: the mapping was just made, `len` elements long and page-aligned; each element is written before the
-    // slice exists; nobody else knows the address, and it is never unmapped.
-    unsafe {
-        libc::madvise(table.cast::<c_void>(), len * mem::size_of::<T>(), libc::MADV_DONTFORK);
-        for i in 0..len {
-            table.add(i).write(T::default());
-        }
-        Ok(std::slice::from_raw_parts_mut(table, len))
-    }
 }
 
 /// Memory that children share with the supervisor (MAP_SHARED), zeroed: the scoreboard. Never freed.
