@@ -2,6 +2,7 @@
 //! whoever executed us, by number.
 
 use std::env;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::process;
 
@@ -44,7 +45,14 @@ pub fn take(number: i32) -> Result<OwnedFd, Error> {
     if !listens || !stream {
         return Err(failed("it is no listening stream socket"));
     }
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
-        .map_err(|error| Error::os("close on exec", format!("descriptor {number}"), error))?;
-    Ok(fd)
+    let failed = |error| Error::os("keep", format!("descriptor {number}"), error);
+    if number > 2 {
+        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|error| failed(error.into()))?;
+        return Ok(fd);
+    }
+    // Something else will have this number, as soon as the supervisor gives up its standard input: the socket moves
+    // above 2, where the standard library duplicates to, and the number stays taken until then.
+    let moved = fd.try_clone().map_err(failed);
+    mem::forget(fd);
+    moved
 }

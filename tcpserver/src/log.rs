@@ -9,8 +9,10 @@ use std::fmt::{self, Write};
 use connection::Fd;
 
 use crate::children::Child;
+use crate::error::Error;
 use crate::reap::Ended;
-use crate::sys::{self, Sink};
+use crate::sys::{self, Beginnings, Sink};
+use crate::syslog_sink::{Destination, Syslog};
 
 /// Which lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +31,8 @@ pub struct Log {
     sink: &'static Sink,
     verbosity: Verbosity,
     accounting: bool,
+    /// Where the sink goes to syslogd.
+    syslog: Option<Syslog>,
     /// Whether lines wait for [`Log::flush`].
     gathers: bool,
     lines: String,
@@ -44,7 +48,17 @@ impl Log {
     pub fn new(program: &'static str, to: Fd, verbosity: Verbosity) -> Self {
         // For the life of the process: children write to it until they execute.
         let sink = Box::leak(Box::new(Sink::new(to.0)));
-        Log { program, sink, verbosity, accounting: true, gathers: false, lines: String::with_capacity(MOST) }
+        let lines = String::with_capacity(MOST);
+        Log { program, sink, verbosity, accounting: true, syslog: None, gathers: false, lines }
+    }
+
+    /// A log whose lines go to syslogd.
+    pub fn to_syslog(program: &'static str, to: &Destination, verbosity: Verbosity) -> Result<Self, Error> {
+        let syslog = Syslog::connect(to)?;
+        let [warning, info] = to.beginnings(program);
+        let beginnings = Beginnings { name: program.len() + 2, warning, info };
+        let sink = Box::leak(Box::new(Sink::to_syslogd(syslog.number(), beginnings)));
+        Ok(Log { sink, syslog: Some(syslog), ..Log::new(program, Fd(-1), verbosity) })
     }
 
     /// Leaves out what ucspi-tcp does not have behind `end PID status W`, and the warning about an abnormal end.
@@ -103,13 +117,19 @@ impl Log {
 
     /// From now on lines wait for [`Log::flush`], which saves a system call for each but one.
     pub(crate) fn gather(&mut self) {
-        self.gathers = true;
+        // To syslogd each is a message of its own.
+        self.gathers = self.syslog.is_none();
     }
 
     /// Writes the lines that wait.
     pub(crate) fn flush(&mut self) {
         if self.lines.is_empty() {
             return;
+        }
+        if self.sink.is_broken()
+            && let Some(syslog) = &mut self.syslog
+        {
+            syslog.reconnect();
         }
         self.sink.write(&[self.lines.as_bytes()]);
         self.lines.clear();

@@ -68,6 +68,12 @@ impl ResourceLimit {
         Ok(())
     }
 
+    /// Whether both limit the same.
+    #[must_use]
+    pub fn is_same_resource(&self, other: &ResourceLimit) -> bool {
+        self.resource == other.resource
+    }
+
     /// What setrlimit(2) takes: the resource, and both limits.
     #[must_use]
     pub(crate) fn raw(&self) -> (u32, [u64; 2]) {

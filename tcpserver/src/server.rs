@@ -97,7 +97,10 @@ impl Server {
     pub fn run(self, mode: Mode<'_>, access_log: Option<Fd>, ready: impl FnOnce(&[Listener])) -> Result<(), Error> {
         let one_thread = OneThread::check()
             .map_err(|threads| Error::new("fork", "children", format!("this process has {threads} threads")))?;
-        let signals = Signals::install(mode.manner()).map_err(|error| Error::os("handle", "signals", error))?;
+        let mut signals = Signals::install(mode.manner()).map_err(|error| Error::os("handle", "signals", error))?;
+        if self.policy.report.is_some() {
+            signals.hear_requests().map_err(|error| Error::os("handle", "signals", error))?;
+        }
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let nest = Nest { one_thread, signals: &signals, host: &child_host(&alarm), access_log };
         let (crew, limit) = match mode {

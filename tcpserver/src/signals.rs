@@ -8,6 +8,7 @@
 //! | SIGALRM | default | default: a deadline passed | default |
 //! | SIGSEGV, SIGBUS | default | default: a crash is a crash | default |
 //! | SIGPIPE | ignored: the error of the write says it | ignored | default |
+//! | SIGUSR1 | default; says how full the service is, where that was asked for | default | default |
 //!
 //! That is [`Manner::Gentle`]. As ucspi-tcp does it ([`Manner::Abrupt`]), SIGTERM ends the supervisor at once and leaves
 //! its children alone, and every signal but SIGCHLD, SIGTERM and SIGPIPE is what it was when we were started.
@@ -57,6 +58,10 @@ pub(crate) const FOR_PROGRAMS: [(i32, libc::sighandler_t); 4] = [
 pub(crate) const FOR_UCSPI_PROGRAMS: [(i32, libc::sighandler_t); 3] =
     [FOR_PROGRAMS[0], FOR_PROGRAMS[1], FOR_PROGRAMS[3]];
 
+/// The same when SIGUSR1 asks the supervisor how full it is.
+pub(crate) const FOR_UCSPI_PROGRAMS_AND_REPORTS: [(i32, libc::sighandler_t); 4] =
+    [FOR_PROGRAMS[0], FOR_PROGRAMS[1], FOR_PROGRAMS[3], (libc::SIGUSR1, libc::SIG_DFL)];
+
 /// What a program finds that ends gently. It is told by SIGTERM when the service stops, so a terminal's SIGINT, which
 /// goes to us and all our children, is not for it.
 pub(crate) const FOR_GENTLE_PROGRAMS: [(i32, libc::sighandler_t); 4] =
@@ -70,6 +75,7 @@ pub struct Signals {
     manner: Manner,
     child: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    report: Option<Arc<AtomicBool>>,
     /// The mask that the process was started with.
     original: SigSet,
     /// While waiting: all of ours are let in.
@@ -111,7 +117,24 @@ impl Signals {
         }
         let mut hurried = open;
         hurried.add(Signal::SIGCHLD);
-        Ok(Signals { manner, child, stop, original, open, hurried })
+        Ok(Signals { manner, child, stop, report: None, original, open, hurried })
+    }
+
+    /// Takes SIGUSR1 as a wish to be told how full the service is.
+    pub(crate) fn hear_requests(&mut self) -> io::Result<()> {
+        let mut request = SigSet::empty();
+        request.add(Signal::SIGUSR1);
+        // The masks for waiting and for programs are of the time before, and let it in.
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&request), None)?;
+        let flag = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(libc::SIGUSR1, Arc::clone(&flag))?;
+        self.report = Some(flag);
+        Ok(())
+    }
+
+    /// Whether it was asked how full the service is since this was last asked.
+    pub(crate) fn take_request(&self) -> bool {
+        self.report.as_deref().is_some_and(take)
     }
 
     /// Whether children have ended since this was last asked.
@@ -139,6 +162,11 @@ impl Signals {
     /// What the signals that end the service mean.
     pub(crate) fn manner(&self) -> Manner {
         self.manner
+    }
+
+    /// The signals that a program in the manner of ucspi-tcp finds changed back.
+    pub(crate) fn ucspi_actions(&self) -> &'static [(i32, libc::sighandler_t)] {
+        if self.report.is_some() { &FOR_UCSPI_PROGRAMS_AND_REPORTS } else { &FOR_UCSPI_PROGRAMS }
     }
 
     /// The mask for programs in the manner of ucspi-tcp: that which this process was started with, but for SIGCHLD, which

@@ -134,9 +134,12 @@ impl<'a> Supervisor<'a> {
             let connections = self.wait();
             self.heed_stop();
             if self.over {
-                return self.log.flush();
+                break;
             }
             self.reap();
+            if self.nest.signals.take_request() {
+                self.porter.report(self.children.live(), self.limit, &self.listeners, &mut self.log);
+            }
             self.porter.work(&mut self.children, self.limit, &self.listeners, &mut self.log);
             self.retry();
             for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
@@ -352,7 +355,7 @@ impl<'a> Supervisor<'a> {
         let spawned = match &mut self.crew {
             Crew::Fork(handler) => fork::spawn(self.nest, *handler, &self.listeners, &self.porter, from, &admitted),
             Crew::Vfork(starter) => starter.spawn(self.nest, from, &admitted),
-            Crew::Ucspi(door) => door.spawn(self.nest, &self.listeners, from, &admitted),
+            Crew::Ucspi(door) => door.spawn(self.nest, &self.listeners, &self.porter, from, &admitted),
             Crew::Pool(_) => return,
         };
         match spawned {

@@ -1,17 +1,19 @@
-//! The supervisor's lines to syslogd, by datagrams that are sent at once or not at all.
+//! The supervisor's lines to syslogd.
 //!
-//! A daemon that stalls or is being restarted must not hold up the service: what it does not take is counted and told
-//! with the next line that it does take.
+//! A line is one datagram, which is taken at once or lost, and counted; see [`crate::sys::Sink`], which also writes
+//! those of children. A daemon that stalls or is being restarted holds up nobody.
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
-use syslog::{Facility, LogFormat, Logger, LoggerBackend, Severity};
+use syslog::{Facility, Logger, LoggerBackend, Severity};
 
 use crate::error::Error;
 use crate::sys;
 
-/// How long nothing is tried after the daemon was not there, in microseconds.
+/// How often a daemon is looked for that was not there, in microseconds.
 const PAUSE: u64 = 1_000_000;
 
 /// Where syslogd listens (syslog(3)).
@@ -20,11 +22,17 @@ const PLACE: &str = "/dev/log";
 /// Whom to send to, and as what.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// What the lines are about.
-    pub facility: Facility,
-    /// The daemon's socket.
-    pub path: PathBuf,
+    facility: Facility,
+    path: PathBuf,
 }
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        (self.facility as u8, &self.path) == (other.facility as u8, &other.path)
+    }
+}
+
+impl Eq for Destination {}
 
 impl Destination {
     /// Reads `syslog`, `syslog:FACILITY` or `syslog:FACILITY:PATH`.
@@ -41,138 +49,70 @@ impl Destination {
         let path = parts.next().unwrap_or(PLACE);
         if path.starts_with('/') { Ok(Destination { facility, path: path.into() }) } else { Err(wrong()) }
     }
-}
 
-/// A line as daemons take it. The time is theirs to add, and local: the crate's own formats send UTC, which a daemon
-/// takes for local time.
-#[derive(Clone)]
-struct Line {
-    facility: Facility,
-    program: &'static str,
-    pid: u32,
-}
-
-impl LogFormat<&str> for Line {
-    fn format<W: io::Write>(&self, to: &mut W, severity: Severity, text: &str) -> syslog::Result<()> {
-        let priority = self.facility as u8 | severity as u8;
-        write!(to, "<{priority}>{}[{}]: {text}", self.program, self.pid).map_err(syslog::Error::Write)
+    /// What a line of `program` begins with, of things that go wrong and of others. The time is the daemon's to add,
+    /// which knows the zone: the crate's own formats send UTC, and daemons take it for local time.
+    #[must_use]
+    pub fn beginnings(&self, program: &str) -> [Vec<u8>; 2] {
+        let pid = std::process::id();
+        [Severity::LOG_WARNING, Severity::LOG_INFO]
+            .map(|severity| format!("<{}>{program}[{pid}]: ", self.facility as u8 | severity as u8).into_bytes())
     }
 }
 
 /// A connection to syslogd.
+#[derive(Debug)]
 pub struct Syslog {
-    destination: Destination,
-    line: Line,
-    daemon: Option<Logger<LoggerBackend, Line>>,
-    /// Lines that were not taken.
-    lost: u64,
+    path: PathBuf,
+    socket: UnixDatagram,
     /// When the daemon may be looked for again.
     retry: u64,
 }
 
 impl Syslog {
     /// Connects. That nobody is there is an error at the start alone: later it is waited out.
-    pub fn connect(program: &'static str, destination: Destination) -> Result<Self, Error> {
-        let line = Line { facility: destination.facility, program, pid: std::process::id() };
-        let daemon = connect(&line, &destination)
-            .map_err(|error| Error::os("log to", destination.path.display().to_string(), error))?;
-        Ok(Syslog { destination, line, daemon: Some(daemon), lost: 0, retry: 0 })
+    pub fn connect(to: &Destination) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::os("log to", to.path.display().to_string(), error);
+        let logger = syslog::unix_custom((), &to.path).map_err(|error| failed(cause(error)))?;
+        let Logger { backend: LoggerBackend::Unix(socket), .. } = logger else {
+            // Part of a line could be sent on a stream, and the rest not.
+            return Err(failed(io::Error::other("it takes no datagrams")));
+        };
+        Ok(Syslog { path: to.path.clone(), socket, retry: 0 })
     }
 
-    /// Sends a line, without an end of line.
-    pub fn send(&mut self, severity: Severity, text: &str) {
-        if self.daemon.is_none() && sys::micros() >= self.retry {
-            self.daemon = connect(&self.line, &self.destination).ok();
-            self.retry = sys::micros() + PAUSE;
-        }
-        if self.lost > 0 && self.daemon.is_some() {
-            let lost = format!("warning: {} lines were not taken by syslogd and are lost", self.lost);
-            if self.try_send(Severity::LOG_WARNING, &lost) {
-                self.lost = 0;
-            }
-        }
-        if !self.try_send(severity, text) {
-            self.lost += 1;
-        }
+    /// The socket, whose number stays the same.
+    #[must_use]
+    pub fn number(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
-    /// Whether the daemon took it.
-    fn try_send(&mut self, severity: Severity, text: &str) -> bool {
-        let Some(daemon) = &mut self.daemon else { return false };
-        match daemon.formatter.format(&mut daemon.backend, severity, text) {
-            Ok(()) => true,
-            Err(syslog::Error::Write(error) | syslog::Error::Io(error))
-                if error.kind() == io::ErrorKind::WouldBlock =>
-            {
-                false
-            }
-            Err(_) => {
-                self.daemon = None;
-                false
-            }
+    /// Looks for the daemon that is there now, but not all the time.
+    pub fn reconnect(&mut self) {
+        let now = sys::micros();
+        if now >= self.retry {
+            self.retry = now + PAUSE;
+            // If nobody is there, the next line is lost too.
+            let _ = self.socket.connect(&self.path);
         }
     }
 }
 
-fn connect(line: &Line, destination: &Destination) -> io::Result<Logger<LoggerBackend, Line>> {
-    let logger = syslog::unix_custom(line.clone(), &destination.path).map_err(|error| match error {
+/// The system's error within the crate's.
+fn cause(error: syslog::Error) -> io::Error {
+    match error {
         syslog::Error::Io(error) | syslog::Error::Write(error) => error,
         syslog::Error::Initialization(error) => match error.downcast::<syslog::Error>() {
-            Ok(inner) => match *inner {
-                syslog::Error::Io(error) | syslog::Error::Write(error) => error,
-                syslog::Error::Initialization(error) => io::Error::other(error),
-            },
+            Ok(inner) => cause(*inner),
             Err(error) => io::Error::other(error),
         },
-    })?;
-    match &logger.backend {
-        LoggerBackend::Unix(socket) => socket.set_nonblocking(true)?,
-        // Part of a line could be sent, and the rest not.
-        _ => return Err(io::Error::other("it takes no datagrams")),
     }
-    Ok(logger)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixDatagram;
     use std::path::Path;
-
-    struct Daemon {
-        path: PathBuf,
-        socket: UnixDatagram,
-    }
-
-    impl Daemon {
-        fn start(path: PathBuf) -> Daemon {
-            let _ = std::fs::remove_file(&path);
-            let socket = UnixDatagram::bind(&path).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            Daemon { path, socket }
-        }
-
-        fn received(&self) -> Vec<String> {
-            let mut bytes = [0; 1024];
-            let mut line = || self.socket.recv(&mut bytes).map(|len| String::from_utf8_lossy(&bytes[..len]).into());
-            std::iter::from_fn(|| line().ok()).collect()
-        }
-    }
-
-    impl Drop for Daemon {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-
-    fn place(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("tcpserver-syslog-{name}-{}", std::process::id()))
-    }
-
-    fn open(path: &Path) -> Result<Syslog, Error> {
-        let destination = Destination::parse(&format!("syslog:mail:{}", path.display())).unwrap();
-        Syslog::connect("test", destination)
-    }
 
     #[test]
     fn destinations() {
@@ -186,43 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn lines_arrive_with_priority_and_name() {
-        let daemon = Daemon::start(place("plain"));
-        let mut syslog = open(&daemon.path).unwrap();
-        syslog.send(Severity::LOG_INFO, "status: 1/40");
-        assert_eq!(daemon.received(), [format!("<22>test[{}]: status: 1/40", std::process::id())]);
+    fn priorities_are_those_of_syslog() {
+        let pid = std::process::id();
+        let beginnings = Destination::parse("syslog:mail").unwrap().beginnings("test");
+        assert_eq!(beginnings, [format!("<20>test[{pid}]: "), format!("<22>test[{pid}]: ")].map(String::into_bytes));
     }
 
     #[test]
-    fn a_daemon_that_stalls_holds_up_nobody_and_hears_what_it_missed() {
-        let daemon = Daemon::start(place("stalls"));
-        let mut syslog = open(&daemon.path).unwrap();
-        // Far more than a socket holds; a send that waited would never return.
-        for line in 0..100_000 {
-            syslog.send(Severity::LOG_INFO, &format!("line {line}"));
-        }
-        let lost = syslog.lost;
-        assert!(lost > 0 && lost < 100_000);
-        assert_eq!(daemon.received().len() as u64, 100_000 - lost);
-        syslog.send(Severity::LOG_INFO, "more");
-        let told = daemon.received();
-        assert!(told[0].ends_with(&format!("{lost} lines were not taken by syslogd and are lost")), "{told:?}");
-        assert!(told[1].ends_with(": more"), "{told:?}");
-    }
-
-    #[test]
-    fn a_daemon_that_is_restarted_is_found_again() {
-        let path = place("restart");
-        assert!(open(&path).is_err(), "nobody is there");
-        let first = Daemon::start(path.clone());
-        let mut syslog = open(&path).unwrap();
-        drop(first);
-        syslog.send(Severity::LOG_INFO, "lost");
-        let second = Daemon::start(path);
-        syslog.retry = 0;
-        syslog.send(Severity::LOG_INFO, "found");
-        let told = second.received();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("1 lines were not taken") && told[1].ends_with(": found"), "{told:?}");
+    fn nobody_there_is_an_error() {
+        let to = Destination::parse("syslog:mail:/nonexistent").unwrap();
+        let error = Syslog::connect(&to).unwrap_err().to_string();
+        assert_eq!(error, "unable to log to /nonexistent: No such file or directory");
     }
 }

@@ -71,7 +71,7 @@ impl fmt::Display for Shown {
 }
 
 /// Networks that something holds for, or does not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {

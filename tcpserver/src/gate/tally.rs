@@ -10,6 +10,9 @@ use std::io;
 use super::source::Source;
 use crate::sys;
 
+/// The kernel numbers no more processes (proc(5), pid_max), whatever the limit says.
+const MOST_PROCESSES: usize = 1 << 22;
+
 #[derive(Clone, Copy, Default)]
 struct Entry {
     source: Source,
@@ -26,6 +29,7 @@ pub struct Tally {
 impl Tally {
     /// A table for up to `limit` children.
     pub fn new(limit: usize) -> io::Result<Self> {
+        let limit = limit.min(MOST_PROCESSES);
         // A quarter of the entries stays free, so that a search ends soon.
         let size = (limit + limit / 3 + 1).next_power_of_two();
         Ok(Tally { entries: sys::Table::new(size)?, hash: RandomState::new() })

@@ -27,7 +27,7 @@ pub struct Policy {
 }
 
 /// Whose headers are believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trusted {
     networks: Networks,
     unix: bool,

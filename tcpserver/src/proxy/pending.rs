@@ -232,8 +232,10 @@ fn receive(admitted: &mut Admitted, header: &mut Vec<u8>) -> Progress {
         Header::Whole { len, .. } => len,
         _ => before + arrived,
     };
-    // These bytes are there: they were just seen, and nobody else reads.
-    let _ = recv(socket, &mut header[before..ours], flags);
+    if ours > before {
+        // These bytes are there: they were just seen, and nobody else reads.
+        let _ = recv(socket, &mut header[before..ours], flags);
+    }
     header.truncate(ours);
     match read {
         Header::Partial => Progress::More,

@@ -49,7 +49,7 @@ impl Program {
         let actions: &[_] = if self.ends_gently { &signals::FOR_GENTLE_PROGRAMS } else { &signals::FOR_PROGRAMS };
         // For the life of the process: children read it while they start.
         let paths = Box::leak(Box::new([self.path]));
-        let common = Common { paths, actions, mask, sink, banner: b"", without_ip_options: false };
+        let common = Common { paths, actions, mask, sink, banner: b"", limits: &[], without_ip_options: false };
         Starter {
             launcher: Launcher::new(common, self.arguments, &self.environment),
             base,

@@ -77,6 +77,17 @@ impl CStrings {
         self.text.truncate(end);
     }
 
+    /// Puts a string that consists of `parts` in the place of the first, until [`CStrings::truncate`].
+    pub fn put_first(&mut self, parts: &[&[u8]]) {
+        self.push(parts);
+        if let Some(last) = self.starts.pop()
+            && let Some(first) = self.starts.first_mut()
+        {
+            self.replaced.push((0, *first));
+            *first = last;
+        }
+    }
+
     /// The strings, up to their zeroes.
     #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -134,6 +145,8 @@ impl Line {
 pub struct Orders {
     /// The program's environment.
     pub environment: CStrings,
+    /// The program's arguments, where they are not the same for all.
+    pub arguments: Option<CStrings>,
     /// Said first of all.
     pub hello: Line,
     /// Said before the program is executed.
@@ -151,6 +164,8 @@ pub enum Step {
     SetUp = 2,
     /// Executing the program.
     Execute = 3,
+    /// Limiting the program's resources.
+    Limit = 4,
 }
 
 /// A step, and errno.
@@ -170,6 +185,8 @@ pub struct Common {
     pub sink: &'static Sink,
     /// Written to the client first of all.
     pub banner: &'static [u8],
+    /// Resources that are limited, and to what (setrlimit(2)).
+    pub limits: &'static [(u32, [u64; 2])],
     /// Whether IP options, such as a route that the client wants, are taken off the connection.
     pub without_ip_options: bool,
 }
@@ -229,6 +246,7 @@ impl Launcher {
     ///
     /// A child that cannot execute ends with 111 and is reaped like any other; [`Launcher::failure`] says why.
     pub fn start(&mut self, _: &OneThread, socket: RawFd, complete: impl FnOnce(&mut Orders)) -> io::Result<pid_t> {
+        let argv = self.argv;
         let at = self.free_pad();
         let pad = &mut self.pads[at];
         match pad.failure.swap(0, Ordering::Relaxed) {
@@ -237,6 +255,7 @@ impl Launcher {
         }
         complete(&mut pad.orders);
         pad.envp = pad.orders.environment.pointers();
+        pad.argv = pad.orders.arguments.as_mut().map_or(argv, CStrings::pointers);
         pad.socket = socket;
         pad.busy.store(1, Ordering::Relaxed);
         let suspended = if raw::WITHOUT_LIBC { 0 } else { libc::CLONE_VFORK };
@@ -272,8 +291,9 @@ impl Launcher {
     /// get the program, the process ends.
     pub fn enter(&self, socket: RawFd, mut orders: Orders) -> Failed {
         let envp = orders.environment.pointers();
+        let argv = orders.arguments.as_mut().map_or(self.argv, CStrings::pointers);
         // SAFETY: this process is no other's, and what the pointers lead to lives until the end of this function.
-        let Err(failed) = unsafe { enter(&self.common, self.argv, envp, socket as usize, &orders) };
+        let Err(failed) = unsafe { enter(&self.common, argv, envp, socket as usize, &orders) };
         failed
     }
 
@@ -287,6 +307,7 @@ impl Launcher {
         let step = match failure >> 16 {
             1 => Step::Greet,
             2 => Step::SetUp,
+            4 => Step::Limit,
             _ => Step::Execute,
         };
         Some((step, io::Error::from_raw_os_error(failure & 0xffff)))
@@ -390,6 +411,10 @@ unsafe fn enter(
         }
         let mask = ptr::from_ref(common.mask.as_ref()) as usize;
         raw::call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, mask, 0, 8, 0]).map_err(set_up)?;
+        for (resource, limit) in common.limits {
+            let arguments = [0, *resource as usize, limit.as_ptr() as usize, 0, 0];
+            raw::call(libc::SYS_prlimit64, arguments).map_err(|errno| (Step::Limit, errno))?;
+        }
         let mut because = libc::ENOENT;
         for path in common.paths {
             let Err(errno) = raw::call(libc::SYS_execve, [path.as_ptr() as usize, argv as usize, envp as usize, 0, 0])
@@ -420,7 +445,8 @@ mod tests {
     fn launcher() -> Launcher {
         let sink = Box::leak(Box::new(Sink::new(2)));
         let (banner, without_ip_options) = (b"", false);
-        let common = Common { paths: &[], actions: &[], mask: SigSet::empty(), sink, banner, without_ip_options };
+        let common =
+            Common { paths: &[], actions: &[], mask: SigSet::empty(), sink, banner, limits: &[], without_ip_options };
         Launcher::new(common, CStrings::default(), &CStrings::default())
     }
 

@@ -23,7 +23,7 @@ pub use queue::queue;
 
 use crate::scoreboard::Slot;
 
-pub use sink::Sink;
+pub use sink::{Beginnings, Sink};
 pub use table::Table;
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.

@@ -32,6 +32,21 @@ pub struct Sink {
     stalled: AtomicBool,
     /// Lines that nobody took.
     lost: AtomicU64,
+    /// For a line that is a datagram of its own.
+    datagram: Option<Beginnings>,
+    /// The socket's other end is gone.
+    broken: AtomicBool,
+}
+
+/// What lines to syslogd begin with, in the place of the program's name.
+#[derive(Debug)]
+pub struct Beginnings {
+    /// How much of each line that name is, with the colon and the blank behind it.
+    pub name: usize,
+    /// A warning's.
+    pub warning: Vec<u8>,
+    /// Any other's.
+    pub info: Vec<u8>,
 }
 
 impl Sink {
@@ -45,27 +60,59 @@ impl Sink {
         };
         // A file never waits for a reader.
         let way = if kind == libc::S_IFREG { PLAINLY } else { NOT_WAITING };
-        Sink { to, way: AtomicU8::new(way), stalled: AtomicBool::new(false), lost: AtomicU64::new(0) }
+        Sink {
+            to,
+            way: AtomicU8::new(way),
+            stalled: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+            datagram: None,
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes to a connected datagram socket, of which syslogd is the other end.
+    pub fn to_syslogd(to: c_int, beginnings: Beginnings) -> Sink {
+        Sink { datagram: Some(beginnings), ..Sink::new(to) }
+    }
+
+    /// Whether there is nobody at the other end any more: it is to be connected anew.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
     /// Writes these pieces of whole lines, at most four, at once; or counts the lines as lost. System calls only: this runs in
     /// children on shared memory too.
     pub fn write(&self, pieces: &[&[u8]]) {
+        let mut line = [&b""[..]; PIECES];
+        line.iter_mut().zip(pieces).for_each(|(part, piece)| *part = piece);
+        if let Some(beginnings) = &self.datagram {
+            beginnings.take_over(&mut line);
+        }
         let empty = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         let mut vector = [empty; PIECES];
-        for (part, piece) in vector.iter_mut().zip(pieces) {
+        for (part, piece) in vector.iter_mut().zip(line) {
             *part = iovec { iov_base: piece.as_ptr().cast_mut().cast::<c_void>(), iov_len: piece.len() };
         }
         // Once more after the first has told which way goes, or that waiting is needed.
         for _ in 0..3 {
             match self.attempt(&vector) {
-                Ok(_) => return self.stalled.store(false, Relaxed),
+                Ok(_) => {
+                    self.broken.store(false, Relaxed);
+                    return self.stalled.store(false, Relaxed);
+                }
                 Err(libc::EINTR) => {}
                 Err(libc::EAGAIN) if !self.stalled.load(Relaxed) && self.is_writable(PATIENCE) => {}
                 Err(libc::EAGAIN) => {
                     self.stalled.store(true, Relaxed);
                     let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
                     self.lost.fetch_add(lines as u64, Relaxed);
+                    return;
+                }
+                Err(libc::ECONNREFUSED | libc::ENOTCONN | libc::ECONNRESET | libc::ENOENT)
+                    if self.datagram.is_some() =>
+                {
+                    self.broken.store(true, Relaxed);
+                    self.lost.fetch_add(1, Relaxed);
                     return;
                 }
                 Err(_) if self.way.load(Relaxed) == NOT_WAITING => self.way.store(ASKING_FIRST, Relaxed),
@@ -104,6 +151,23 @@ impl Sink {
 
     /// How many lines nobody took since this was last asked; 0 while the reader still stalls.
     pub fn take_lost(&self) -> u64 {
-        if self.lost.load(Relaxed) == 0 || self.stalled.load(Relaxed) { 0 } else { self.lost.swap(0, Relaxed) }
+        if self.lost.load(Relaxed) == 0 || self.stalled.load(Relaxed) || self.is_broken() {
+            0
+        } else {
+            self.lost.swap(0, Relaxed)
+        }
+    }
+}
+
+impl Beginnings {
+    /// Has a line begin so; it ends without its end of line. Its last piece must be free.
+    fn take_over<'a>(&'a self, line: &mut [&'a [u8]; PIECES]) {
+        line[0] = line[0].get(self.name..).unwrap_or_default();
+        if let Some(last) = line.iter_mut().rfind(|piece| !piece.is_empty()) {
+            *last = last.strip_suffix(b"\n").unwrap_or(last);
+        }
+        let beginning = if line[0].starts_with(b"warning: ") { &self.warning } else { &self.info };
+        line.rotate_right(1);
+        line[0] = beginning;
     }
 }

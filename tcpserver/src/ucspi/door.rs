@@ -3,6 +3,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -14,11 +15,14 @@ use super::rulefile::RuleFile;
 use super::view::{Known, View};
 use crate::admit::{self, Admitted};
 use crate::environ;
+use crate::inherit;
 use crate::listen::Listener;
 use crate::log::Verbosity;
+use crate::porter::Porter;
+use crate::resources::ResourceLimit;
 use crate::rules::reason::reason;
 use crate::rules::{Client, Decision};
-use crate::signals::{self, Signals};
+use crate::signals::Signals;
 use crate::spawn::Nest;
 use crate::sys::{self, CStrings, Common, Forked, Launcher, Orders, Peer, Sink, Step};
 
@@ -41,6 +45,9 @@ impl Service {
         settings.program.iter().for_each(|argument| arguments.push(&[argument.as_bytes()]));
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
+            if settings.more.takes_from_manager() && inherit::VARIABLES.iter().any(|&theirs| name == theirs) {
+                continue;
+            }
             variables.push([name.as_bytes(), b"=", value.as_bytes()].concat());
         }
         let environment = environ::base(variables);
@@ -48,14 +55,16 @@ impl Service {
         let common = Common {
             // For the life of the process: children read it while they start.
             paths: Vec::leak(candidates(&program, std::env::var_os("PATH").as_deref())),
-            actions: &signals::FOR_UCSPI_PROGRAMS,
+            actions: signals.ucspi_actions(),
             mask: signals.ucspi_mask(),
             sink,
             banner: Vec::leak(settings.banner),
+            limits: Vec::leak(settings.more.limits.iter().map(ResourceLimit::raw).collect()),
             without_ip_options: !settings.keep_ip_options,
         };
         Door {
             base: environment.len(),
+            titled: settings.more.titles.then(|| arguments.clone()),
             launcher: Launcher::new(common, arguments, &environment),
             environment,
             program,
@@ -89,6 +98,8 @@ pub(crate) struct Door {
     /// How many variables of the environment are the same for all connections.
     base: usize,
     environment: CStrings,
+    /// The arguments, where the first is to show the client.
+    titled: Option<CStrings>,
     program: OsString,
     sink: &'static Sink,
     /// Names to be asked for, if there are any.
@@ -103,6 +114,7 @@ impl Door {
         &mut self,
         nest: &Nest<'_>,
         listeners: &[Listener],
+        porter: &Porter,
         from: &Listener,
         admitted: &Admitted,
     ) -> io::Result<i32> {
@@ -111,15 +123,18 @@ impl Door {
         if let Some(lookup) = self.lookup {
             return match sys::fork(&nest.one_thread)? {
                 Forked::Parent(pid) => Ok(pid),
-                Forked::Child => self.look_up(nest, listeners, lookup, (local, remote), socket),
+                Forked::Child => self.look_up(nest, (listeners, porter), lookup, (local, remote), socket),
             };
         }
-        let (base, judge) = (self.base, &mut self.judge);
+        let (base, judge, titled, program) = (self.base, &mut self.judge, &self.titled, &self.program);
         let known = Known { local_name: self.local_name.as_deref(), ..Known::default() };
         self.launcher.start(&nest.one_thread, socket, |orders| {
             let view = judge.view(local, remote);
             judge.greet(orders, &view);
             orders.environment.truncate(base);
+            if let Some(arguments) = titled {
+                title(orders, arguments, program, remote);
+            }
             judge.decide(orders, &view, remote, &known);
         })
     }
@@ -134,6 +149,7 @@ impl Door {
         let verb = match step {
             Step::Greet => "print banner".into(),
             Step::SetUp => "set up descriptors".into(),
+            Step::Limit => "set resource limits".into(),
             Step::Execute => format!("run {}", self.program.display()),
         };
         format!("{DROP}unable to {verb}: {}", reason(error))
@@ -145,14 +161,19 @@ impl Door {
     fn look_up(
         &mut self,
         nest: &Nest<'_>,
-        listeners: &[Listener],
+        (listeners, porter): (&[Listener], &Porter),
         lookup: Lookup,
         (local, remote): (Peer, Peer),
         socket: i32,
     ) -> ! {
         // A child that waits for names must not keep the port from the next supervisor.
         listeners.iter().for_each(|listener| sys::close(listener.as_fd_number()));
+        // Nor a connection of somebody else from ending.
+        porter.descriptors().for_each(sys::close);
         let mut orders = Orders::default();
+        if let Some(arguments) = &self.titled {
+            title(&mut orders, arguments, &self.program, remote);
+        }
         let view = self.judge.view(local, remote);
         self.judge.greet(&mut orders, &view);
         let result = nest
@@ -180,6 +201,15 @@ impl Door {
         }
         sys::exit(Outcome::Fault.status())
     }
+}
+
+/// Has the program's first argument tell whom it serves: `NAME: CLIENT`, as titles of processes commonly do.
+fn title(orders: &mut Orders, arguments: &CStrings, program: &OsStr, remote: Peer) {
+    let titled = orders.arguments.get_or_insert_with(|| arguments.clone());
+    titled.truncate(arguments.len());
+    let client =
+        remote.map_or_else(|| "unix".into(), |peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string());
+    titled.put_first(&[program.as_bytes(), b": ", client.as_bytes()]);
 }
 
 /// Who says what becomes of a client.

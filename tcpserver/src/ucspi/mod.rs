@@ -3,6 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `options.rs`, `table.rs` | the command line, from one table of options |
+//! | `more.rs` | what ucspi-tcp does not have |
 //! | `address.rs` | the host and the port that were named |
 //! | `credentials.rs` | user and groups |
 //! | `door.rs` | what becomes of an accepted connection |
@@ -17,13 +18,14 @@ mod address;
 mod credentials;
 mod door;
 mod lookup;
+mod more;
 mod options;
 mod rulefile;
 mod table;
 mod view;
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ use connection::Fd;
 pub(crate) use door::Door;
 pub use door::Service;
 
+use crate::confine::{Confinement, confine};
 use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::{Log, Verbosity};
@@ -99,33 +102,48 @@ fn print_help() -> ExitCode {
 
 /// The order is that of 0.88: nothing is given up before the socket is there, and nothing is said before it listens.
 fn serve(settings: Settings) -> Result<(), Failure> {
-    let address = address::find(&settings)?;
     let tuning = Tuning { backlog: settings.backlog, no_delay: settings.no_delay, ..Tuning::default() };
-    let listener =
-        Listener::open(&Address::Tcp(address), tuning).map_err(|(step, error)| Failure::system(step, &error.into()))?;
+    for limit in &settings.more.limits {
+        limit.check()?;
+    }
+    let listeners = match settings.more.listen.as_slice() {
+        [] => {
+            let address = Address::Tcp(address::find(&settings)?);
+            let listener = Listener::open(&address, tuning);
+            vec![listener.map_err(|(step, error)| Failure::system(step, &error.into()))?]
+        }
+        places => more::listeners(places, tuning)?,
+    };
+    // What is outside of a new root is opened before it.
+    let null = more::open_null().map_err(|error| Failure::system("open /dev/null", &error))?;
+    let log = match &settings.more.log {
+        None => Log::new("tcpserver", Fd(2), settings.verbosity),
+        Some(to) => Log::to_syslog("tcpserver", to, settings.verbosity)?,
+    };
+    confine(&Confinement { chroot: settings.more.chroot.clone(), identity: None })?;
     credentials::take_on(settings.uid, settings.gid)?;
+    let is_tcp = |listener: &Listener| match listener.address() {
+        Address::Tcp(bound) => Some(*bound),
+        Address::Unix(_) => None,
+    };
     if settings.print_port
-        && let Address::Tcp(bound) = listener.address()
+        && let Some(bound) = listeners.iter().find_map(is_tcp)
     {
         // Nobody may want to know: a closed descriptor 1 is no reason not to serve.
         let _ = io::stdout().write_all(format!("{}\n", bound.port()).as_bytes());
     }
-    give_up_standard_input()?;
-    let mut log = Log::new("tcpserver", Fd(2), settings.verbosity).without_accounting();
+    give_up_standard_input(&null)?;
+    drop(null);
+    let mut log = if settings.more.accounting { log } else { log.without_accounting() };
     log.status(0, settings.limit);
     let limits = Limits { connections: settings.limit, drain: 0 };
-    let server = Server::over(vec![listener], limits, log);
+    let server = Server::over(listeners, limits, log).with(settings.more.policy());
     Ok(server.run(Mode::Ucspi(Service::new(settings)), None, |_| ())?)
 }
 
 /// Whoever waits at the other ends of our descriptors 0 and 1 sees their end. Something else must be there, or the next
 /// connection would be.
-fn give_up_standard_input() -> Result<(), Failure> {
-    let null: File = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(|error| Failure::system("open /dev/null", &error))?;
+fn give_up_standard_input(null: &File) -> Result<(), Failure> {
     nix::unistd::dup2_stdin(null.as_fd())
         .and_then(|()| nix::unistd::dup2_stdout(null.as_fd()))
         .map_err(|error| Failure::system("set up descriptors", &error.into()))

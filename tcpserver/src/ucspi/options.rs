@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use super::table::OPTIONS;
+use super::more::{self, More};
+use super::table;
 use crate::log::Verbosity;
 
 /// What is said about every wrong command line, behind the line that says what is wrong with it, if there is one.
@@ -64,6 +65,8 @@ pub(super) struct Settings {
     pub wanted: Wanted,
     /// The interface of a link-local address.
     pub interface: Option<OsString>,
+    /// What ucspi-tcp does not have.
+    pub more: More,
     pub host: OsString,
     pub port: OsString,
     /// The program and its arguments.
@@ -92,6 +95,7 @@ impl Default for Settings {
             no_delay: false,
             wanted: Wanted::Any,
             interface: None,
+            more: More::default(),
             host: OsString::new(),
             port: OsString::new(),
             program: Vec::new(),
@@ -150,12 +154,21 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     }
     let silent = settings.verbosity == Verbosity::Silent;
     let operands = Wrong::Operands { silent };
-    let (Some(host), Some(port)) = (arguments.next(), arguments.next()) else { return Err(operands) };
-    (settings.host, settings.port, settings.program) = (host, port, arguments.collect());
+    if settings.more.listen.is_empty() {
+        let (Some(host), Some(port)) = (arguments.next(), arguments.next()) else { return Err(operands) };
+        (settings.host, settings.port) = (host, port);
+    }
+    settings.program = arguments.collect();
     if settings.program.is_empty() {
         return Err(operands);
     }
+    settings.more.check().map_err(unusable)?;
     Ok(Command::Serve(Box::new(settings)))
+}
+
+/// All options, those of ucspi-tcp first.
+fn options() -> impl Iterator<Item = &'static Opt> {
+    table::OPTIONS.iter().chain(more::OPTIONS)
 }
 
 /// `-abc`: options without values, and perhaps one with a value behind it, the rest of the argument or the next one.
@@ -166,7 +179,7 @@ fn parse_cluster(
 ) -> Result<(), Wrong> {
     for (at, letter) in cluster.iter().enumerate() {
         let letter_alone = || vec![*letter];
-        let option = OPTIONS.iter().find(|option| option.letter == Some(*letter));
+        let option = options().find(|option| option.letter == Some(*letter));
         let option = option.ok_or_else(|| Wrong::Illegal(letter_alone()))?;
         if option.value.is_none() {
             apply(option, settings, b"")?;
@@ -189,7 +202,7 @@ fn parse_long(
 ) -> Result<(), Wrong> {
     let equals = long.iter().position(|&byte| byte == b'=');
     let (name, attached) = equals.map_or((long, None), |at| (&long[..at], Some(&long[at + 1..])));
-    let option = OPTIONS.iter().find(|option| option.name.is_some_and(|own| own.as_bytes() == name));
+    let option = options().find(|option| option.name.is_some_and(|own| own.as_bytes() == name));
     // As getopt(3) sees it, the letter is a second hyphen.
     let option = option.ok_or_else(|| Wrong::Illegal([b"-", long].concat()))?;
     match (option.value, attached) {
@@ -209,8 +222,12 @@ fn apply(option: &Opt, settings: &mut Settings, value: &[u8]) -> Result<(), Wron
             (Some(letter), _) => format!("-{}", char::from(letter)),
             (None, name) => format!("--{}", name.unwrap_or_default()),
         };
-        Wrong::Value(format!("unable to use {name}: {why}").into_bytes())
+        unusable(format!("{name}: {why}"))
     })
+}
+
+fn unusable(why: String) -> Wrong {
+    Wrong::Value(format!("unable to use {why}").into_bytes())
 }
 
 /// A number from 0 to `most`, in digits alone.
@@ -223,7 +240,7 @@ pub(super) fn number(value: &[u8], most: u32) -> Result<u32, String> {
 /// Every option with its value, meaning and default.
 pub(super) fn help() -> String {
     let mut text = String::from("usage: tcpserver [options] host port program [argument ...]\n\noptions:\n");
-    for option in OPTIONS {
+    for option in options() {
         let letter = option.letter.map(|letter| format!("-{}", char::from(letter)));
         let name = option.name.map(|name| format!("--{name}"));
         let mut names = letter.into_iter().chain(name).collect::<Vec<_>>().join(", ");
@@ -303,14 +320,14 @@ mod tests {
     /// Nothing is said twice, and each option can be asked for.
     #[test]
     fn the_table_is_sound() {
-        for (at, option) in OPTIONS.iter().enumerate() {
+        for (at, option) in options().enumerate() {
             assert!(option.letter.is_some() || option.name.is_some());
-            for other in &OPTIONS[..at] {
+            for other in options().take(at) {
                 assert!(option.letter.is_none() || option.letter != other.letter);
                 assert!(option.name.is_none() || option.name != other.name);
             }
         }
         let help = help();
-        assert!(OPTIONS.iter().all(|option| help.contains(option.help)));
+        assert!(options().all(|option| help.contains(option.help)));
     }
 }

@@ -1,0 +1,312 @@
+//! What ucspi-tcp does not have: the options, and what they ask of the supervisor.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::options::{Opt, Settings, number};
+use crate::error::Error;
+use crate::gate::{self, Cap, Networks, Penalty, Prefixes, Rate};
+use crate::inherit;
+use crate::lifetime::Lifetime;
+use crate::listen::{Address, Listener, Tuning};
+use crate::porter;
+use crate::proxy::{self, Mode, Trusted};
+use crate::resources::ResourceLimit;
+use crate::server::MOST_LISTENERS;
+use crate::syslog_sink::Destination;
+
+/// Seconds for a header to arrive; the protocol wants three at least.
+const PROXY_TIMEOUT: u32 = 5;
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::ucspi) struct More {
+    pub listen: Vec<Place>,
+    pub per_ip: Option<Cap>,
+    pub per_net: Option<Cap>,
+    pub rate: Option<Rate>,
+    pub net_rate: Option<Rate>,
+    pub penalty: Option<Penalty>,
+    pub penalty_exits: Vec<u8>,
+    pub ip_prefix: Option<Prefixes>,
+    pub net_prefix: Option<Prefixes>,
+    pub exempt: Networks,
+    pub proxy: Mode,
+    pub proxy_from: Trusted,
+    pub proxy_timeout: Option<u32>,
+    pub lifetime: Option<Lifetime>,
+    pub limits: Vec<ResourceLimit>,
+    pub chroot: Option<PathBuf>,
+    pub titles: bool,
+    pub accounting: bool,
+    pub log: Option<Destination>,
+    pub report: Option<u32>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ucspi) enum Place {
+    Address(Address),
+    Descriptor(i32),
+    /// Wherever a service manager does already.
+    Manager,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(fd) = text.strip_prefix("fd:") {
+            let fd = number(fd.as_bytes(), i32::MAX.cast_unsigned()).map_err(|why| format!("fd:{why}"))?;
+            return Ok(Place::Descriptor(fd.cast_signed()));
+        }
+        if text == "systemd" {
+            return Ok(Place::Manager);
+        }
+        text.parse().map(Place::Address).map_err(|why| format!("{why}, or fd:NUMBER, or systemd"))
+    }
+}
+
+impl More {
+    /// Whether the service manager's sockets are ours, and the variables that tell of them no program's business.
+    pub fn takes_from_manager(&self) -> bool {
+        self.listen.contains(&Place::Manager)
+    }
+
+    /// What cannot be together; the error begins with the option that is at odds.
+    pub fn check(&self) -> Result<(), String> {
+        let gate = self.gate();
+        let needs = |is_given: bool, option: &str, other: &str, is_there: bool| {
+            if is_given && !is_there { Err(format!("{option}: it needs {other}")) } else { Ok(()) }
+        };
+        needs(!self.exempt.is_empty(), "--exempt", "a limit to be exempt from", gate.limits())?;
+        let by_ip = self.per_ip.is_some() || self.rate.is_some() || self.penalty.is_some();
+        needs(self.ip_prefix.is_some(), "--ip-prefix", "--per-ip, --rate or --penalty", by_ip)?;
+        let by_net = self.per_net.is_some() || self.net_rate.is_some();
+        needs(self.net_prefix.is_some(), "--net-prefix", "--per-net or --net-rate", by_net)?;
+        needs(!self.penalty_exits.is_empty(), "--penalty-exit", "--penalty", self.penalty.is_some())?;
+        let proxy = self.proxy != Mode::Off;
+        needs(proxy, "--proxy-protocol", "--proxy-from", !self.proxy_from.is_empty())?;
+        needs(!self.proxy_from.is_empty(), "--proxy-from", "--proxy-protocol optional or required", proxy)?;
+        needs(self.proxy_timeout.is_some(), "--proxy-timeout", "--proxy-protocol optional or required", proxy)?;
+        if let (Some(ip), Some(net)) = (&self.per_ip, &self.per_net)
+            && ip.most > net.most
+        {
+            return Err(format!(
+                "--per-net: {} is less than the {} of --per-ip, which nobody could reach",
+                net.most, ip.most
+            ));
+        }
+        Ok(())
+    }
+
+    /// Who may have a child.
+    fn gate(&self) -> gate::Policy {
+        let penalty = self.penalty.clone().map(|mut penalty| {
+            self.penalty_exits.iter().for_each(|&status| penalty.count_status(status));
+            penalty
+        });
+        let default = gate::Policy::default();
+        gate::Policy {
+            per_ip: self.per_ip.clone(),
+            per_net: self.per_net.clone(),
+            rate: self.rate,
+            net_rate: self.net_rate,
+            penalty,
+            ip_prefix: self.ip_prefix.unwrap_or(default.ip_prefix),
+            net_prefix: self.net_prefix.unwrap_or(default.net_prefix),
+            exempt: self.exempt.clone(),
+        }
+    }
+
+    /// What is asked of the supervisor.
+    pub fn policy(&self) -> porter::Policy {
+        let proxy = proxy::Policy {
+            required: self.proxy == Mode::Required,
+            from: self.proxy_from.clone(),
+            timeout: self.proxy_timeout.unwrap_or(PROXY_TIMEOUT),
+        };
+        porter::Policy {
+            gate: self.gate(),
+            proxy: (self.proxy != Mode::Off).then_some(proxy),
+            lifetime: self.lifetime,
+            report: self.report,
+        }
+    }
+}
+
+/// The sockets of these places, in their order.
+pub(super) fn listeners(places: &[Place], tuning: Tuning) -> Result<Vec<Listener>, Error> {
+    let mut listeners = Vec::new();
+    let mut listen = || {
+        for place in places {
+            match place {
+                Place::Address(address) => listeners.push(Listener::bind(address, tuning)?),
+                Place::Descriptor(number) => listeners.push(Listener::adopt(inherit::take(*number)?)?),
+                Place::Manager => {
+                    for socket in inherit::from_manager()? {
+                        listeners.push(Listener::adopt(socket)?);
+                    }
+                }
+            }
+        }
+        if listeners.len() > MOST_LISTENERS {
+            let reason = format!("{} addresses given, {MOST_LISTENERS} are possible", listeners.len());
+            return Err(Error::new("listen", "everywhere", reason));
+        }
+        Ok(())
+    };
+    let result = listen();
+    if result.is_err() {
+        listeners.iter().for_each(Listener::remove_name);
+    }
+    result.map(|()| listeners)
+}
+
+/// An option with a value.
+const fn named(
+    name: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+    apply: fn(&mut Settings, &[u8]) -> Result<(), String>,
+) -> Opt {
+    Opt { letter: None, name: Some(name), value: Some(value), default, help, apply }
+}
+
+/// An option without one.
+const fn flag(name: &'static str, help: &'static str, apply: fn(&mut Settings, &[u8]) -> Result<(), String>) -> Opt {
+    Opt { letter: None, name: Some(name), value: None, default: "", help, apply }
+}
+
+fn text(value: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(value).map_err(|_| "it is no text".to_owned())
+}
+
+fn read<T: FromStr<Err = String>>(value: &[u8]) -> Result<T, String> {
+    text(value)?.parse()
+}
+
+/// A number of connections, and a message of any bytes.
+fn cap(value: &[u8]) -> Result<Cap, String> {
+    let (most, message) = match value.iter().position(|&byte| byte == b':') {
+        Some(at) => (&value[..at], &value[at + 1..]),
+        None => (value, &b""[..]),
+    };
+    Ok(Cap { message: message.to_vec(), ..read(most)? })
+}
+
+/// Has the option's value read and kept.
+macro_rules! keep {
+    ($field:ident) => {
+        |settings, value| {
+            settings.more.$field = Some(read(value)?);
+            Ok(())
+        }
+    };
+}
+
+/// In the order in which `--help` prints them, behind those of ucspi-tcp.
+pub(super) const OPTIONS: &[Opt] = &[
+    named(
+        "listen",
+        "PLACE",
+        "",
+        "listen there too: ADDRESS:PORT, unix:PATH, fd:NUMBER or systemd; no host and port are given then",
+        |settings, value| {
+            settings.more.listen.push(read(value)?);
+            Ok(())
+        },
+    ),
+    named("per-ip", "N[:MESSAGE]", "", "at most N programs at once for a client", |settings, value| {
+        settings.more.per_ip = Some(cap(value)?);
+        Ok(())
+    }),
+    named("per-net", "N[:MESSAGE]", "", "the same for a network", |settings, value| {
+        settings.more.per_net = Some(cap(value)?);
+        Ok(())
+    }),
+    named("rate", "N/SECONDS", "", "at most N connections in so many seconds from a client", keep!(rate)),
+    named("net-rate", "N/SECONDS", "", "the same for a network", keep!(net_rate)),
+    named(
+        "penalty",
+        "FIRST[,MOST]",
+        "MOST 600",
+        "a client whose program crashes waits so many seconds, twice as many the next time",
+        keep!(penalty),
+    ),
+    named("penalty-exit", "STATUS", "", "a program that exits so has crashed too", |settings, value| {
+        settings.more.penalty_exits.push(number(value, 255)? as u8);
+        Ok(())
+    }),
+    named("ip-prefix", "V4,V6", "32,64", "how many bits of an address are a client", keep!(ip_prefix)),
+    named("net-prefix", "V4,V6", "24,56", "how many bits of an address are a network", keep!(net_prefix)),
+    named("exempt", "NETWORK", "", "none of these limits hold for NETWORK", |settings, value| {
+        settings.more.exempt.add(text(value)?)
+    }),
+    named(
+        "proxy-protocol",
+        "off|optional|required",
+        "off",
+        "connections of balancers begin with a PROXY header; those of others are clients' own, or closed",
+        |settings, value| {
+            settings.more.proxy = read(value)?;
+            Ok(())
+        },
+    ),
+    named("proxy-from", "NETWORK|unix", "", "where the balancers are", |settings, value| {
+        settings.more.proxy_from.add(text(value)?)
+    }),
+    named("proxy-timeout", "SECONDS", "5", "how long to wait for a PROXY header", |settings, value| {
+        let seconds = number(value, 3600)?;
+        settings.more.proxy_timeout = Some(seconds).filter(|&seconds| seconds >= 3);
+        settings.more.proxy_timeout.map(drop).ok_or_else(|| format!("{seconds} is not from 3 to 3600"))
+    }),
+    named(
+        "lifetime",
+        "SECONDS[,GRACE]",
+        "GRACE 5",
+        "a program gets SIGTERM after so many seconds, and then SIGKILL",
+        keep!(lifetime),
+    ),
+    named("limit", "NAME=VALUE", "", "set a resource limit of programs: as, core, cpu, ...", |settings, value| {
+        let limit: ResourceLimit = read(value)?;
+        if settings.more.limits.iter().any(|other| other.is_same_resource(&limit)) {
+            return Err(format!("{} is given twice", text(value)?.split('=').next().unwrap_or_default()));
+        }
+        settings.more.limits.push(limit);
+        Ok(())
+    }),
+    named("chroot", "DIRECTORY", "", "change the root before becoming another user", |settings, value| {
+        settings.more.chroot = Some(text(value)?.into());
+        Ok(())
+    }),
+    flag("titles", "show clients in the names of programs, for ps", |settings, _| {
+        settings.more.titles = true;
+        Ok(())
+    }),
+    flag("accounting", "log what a program was and used, where it ends", |settings, _| {
+        settings.more.accounting = true;
+        Ok(())
+    }),
+    named("log", "syslog[:FACILITY[:SOCKET]]", "stderr", "log to syslogd", |settings, value| {
+        settings.more.log = Some(Destination::parse(text(value)?)?);
+        Ok(())
+    }),
+    named(
+        "status-every",
+        "SECONDS",
+        "",
+        "log how full the service is, and on SIGUSR1; 0 on SIGUSR1 alone",
+        |settings, value| {
+            settings.more.report = Some(number(value, 86_400)?);
+            Ok(())
+        },
+    ),
+];
+
+/// Whatever is opened before the root changes.
+pub(super) fn open_null() -> std::io::Result<File> {
+    File::options().read(true).write(true).open("/dev/null")
+}
