@@ -124,6 +124,7 @@ fn balancers_that_say_nothing_delay_nobody_and_are_closed_in_time() {
 #[test]
 fn a_flood_of_silence_is_bounded() {
     let server = Server::start(&[&TRUSTING[..], &["-b", "500"]].concat(), &["echo", "hello"]);
+    assert_eq!(exchange(server.connect(), LINE), "hello\n");
     let before = server.descriptors();
     let _silent: Vec<TcpStream> = (0..400).map(|_| server.connect()).collect();
     assert_eq!(exchange(server.connect(), LINE), "hello\n");
@@ -176,9 +177,12 @@ fn rules_and_limits_see_the_real_client() {
 #[test]
 fn at_the_limit_clients_wait_with_their_headers() {
     let server = Server::start(&[&TRUSTING[..], &["-c", "1"]].concat(), &["cat"]);
+    assert_eq!(exchange(server.connect(), LINE), "", "it has begun for good");
+    server.wait_until_no_child();
+    let idle = server.descriptors();
     let mut slow: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
     // All are accepted, for want of their headers, before the first has a child.
-    wait_until("all are accepted", || server.descriptors() >= 5 + 5);
+    wait_until("all are accepted", || server.descriptors() >= idle + 5);
     slow.iter_mut().for_each(|client| client.write_all(LINE).expect("send"));
     for mut client in slow {
         assert!(is_served(&mut client), "{}", server.story());

@@ -1,6 +1,6 @@
 //! A `tcpserver` under test, and clients from any address of 127/8.
 
-#![allow(dead_code, reason = "compiled into each test binary, and each uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "compiled into each test binary, and each uses a part of it")]
 
 #[path = "../../../tests/common/guard.rs"]
 mod guard;
