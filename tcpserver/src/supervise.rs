@@ -46,6 +46,9 @@ const ALONE: u32 = 8;
 /// A child that ends within this time of its birth, in microseconds, without having served anyone, died at start.
 const INFANCY: u64 = 1_000_000;
 
+/// So many lines a second about connections that could not be given to the program; more are counted.
+const DROPPED: u32 = 500;
+
 /// What makes children, in each mode.
 pub(crate) enum Crew<'a> {
     Fork(&'a mut dyn Handler),
@@ -81,6 +84,8 @@ pub(crate) struct Supervisor<'a> {
     /// Told to stop as ucspi-tcp does: at once, and children live on.
     over: bool,
     complaints: Limiter,
+    /// What is said of each connection that is dropped: ucspi-tcp says it every time.
+    dropped: Limiter,
 }
 
 impl<'a> Supervisor<'a> {
@@ -95,6 +100,7 @@ impl<'a> Supervisor<'a> {
     ) -> Self {
         // The loop writes them before it waits, and before a child could write.
         log.gather();
+        let dropped = Limiter::per_second(if matches!(crew, Crew::Ucspi(_)) { DROPPED } else { 1 });
         Supervisor {
             nest,
             crew,
@@ -114,6 +120,7 @@ impl<'a> Supervisor<'a> {
             stopping: None,
             over: false,
             complaints: Limiter::default(),
+            dropped,
         }
     }
 
@@ -214,15 +221,26 @@ impl<'a> Supervisor<'a> {
         if !self.nest.signals.take_child() && !self.hurried {
             return;
         }
-        while let Some(failure) = self.failure() {
-            self.complain(format_args!("{failure}"));
-        }
+        self.tell_failures();
         while let Some(ended) = reap::next() {
+            // It is told why a child ended before it is told that it did.
+            self.tell_failures();
             self.record(&ended);
             // With no child of ours left there can be none to wait for, but for children that we were given by whoever
             // executed us, or as init: those are found the next time.
             if self.children.live() == 0 && self.hurried {
                 break;
+            }
+        }
+    }
+
+    /// Says why children could not become the program.
+    fn tell_failures(&mut self) {
+        while let Some(failure) = self.failure() {
+            match self.dropped.admit() {
+                None => {}
+                Some(0) => self.log.warning(format_args!("{failure}")),
+                Some(more) => self.log.warning(format_args!("{failure} ({more} more)")),
             }
         }
     }
