@@ -156,6 +156,21 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
     }
 
+    /// The CPU time that it has used, in ticks of a hundredth of a second (proc(5)).
+    pub fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its statistics");
+        // The name may hold blanks; utime and stime are the 12th and 13th behind it.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        [11, 12].iter().filter_map(|&at| fields.get(at)?.parse::<u64>().ok()).sum()
+    }
+
+    /// Whether it uses no CPU time to speak of while nothing happens.
+    pub fn idles(&self) -> bool {
+        let before = self.ticks();
+        thread::sleep(Duration::from_secs(1));
+        self.ticks() <= before + 5
+    }
+
     #[track_caller]
     pub fn wait_until_no_child(&self) {
         let start = Instant::now();
