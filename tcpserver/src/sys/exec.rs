@@ -246,9 +246,8 @@ impl Launcher {
     ///
     /// A child that cannot execute ends with 111 and is reaped like any other; [`Launcher::failure`] says why.
     pub fn start(&mut self, _: &OneThread, socket: RawFd, complete: impl FnOnce(&mut Orders)) -> io::Result<pid_t> {
-        let argv = self.argv;
         let at = self.free_pad();
-        let pad = &mut self.pads[at];
+        let (argv, pad) = (self.argv, &mut self.pads[at]);
         match pad.failure.swap(0, Ordering::Relaxed) {
             0 => {}
             failure => self.failures.push(failure),
