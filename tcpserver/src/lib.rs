@@ -32,6 +32,7 @@ mod stop;
 mod supervise;
 #[allow(unsafe_code, reason = "the one place of this crate where system calls without a safe form are made")]
 mod sys;
+pub mod tools;
 
 pub use connection::{Connection, Handler, Outcome};
 pub use error::Error;

@@ -7,7 +7,7 @@
 mod cdb;
 mod ipv6;
 mod program;
-mod reason;
+pub(crate) mod reason;
 mod text;
 
 use std::ffi::OsString;

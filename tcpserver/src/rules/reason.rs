@@ -6,7 +6,8 @@ use nix::errno::Errno;
 
 use crate::error::describe;
 
-/// What 0.88 says after `unable to VERB FILE: `. Errors that no file gives are told as strerror(3) has them.
+/// What 0.88 says after `unable to VERB OBJECT: `. Errors that neither a file nor a connection gives are told as strerror(3)
+/// has them.
 pub fn reason(error: &io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return describe(error) };
     let words = match Errno::from_raw(number) {
@@ -41,6 +42,23 @@ pub fn reason(error: &io::Error) -> String {
         Errno::ENOTEMPTY => "directory not empty",
         Errno::EDQUOT => "disk quota exceeded",
         Errno::ESTALE => "stale NFS file handle",
+        Errno::ETIMEDOUT => "timed out",
+        Errno::EINPROGRESS => "operation in progress",
+        Errno::E2BIG => "argument list too long",
+        Errno::ENOEXEC => "exec format error",
+        Errno::EAFNOSUPPORT => "address family not supported",
+        Errno::EADDRINUSE => "address already used",
+        Errno::EADDRNOTAVAIL => "address not available",
+        Errno::ENETDOWN => "network down",
+        Errno::ENETUNREACH => "network unreachable",
+        Errno::ENETRESET => "network reset",
+        Errno::ECONNABORTED => "connection aborted",
+        Errno::ECONNRESET => "connection reset",
+        Errno::ENOBUFS => "out of buffer space",
+        Errno::ENOTCONN => "not connected",
+        Errno::ECONNREFUSED => "connection refused",
+        Errno::EHOSTDOWN => "host down",
+        Errno::EHOSTUNREACH => "host unreachable",
         _ => return describe(error),
     };
     words.to_owned()

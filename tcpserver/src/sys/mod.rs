@@ -1,6 +1,7 @@
 //! System calls that have no safe form elsewhere, or that a fresh child makes without libc. The only unsafe code of this
 //! crate.
 
+mod descriptor;
 mod exec;
 mod raw;
 
@@ -11,6 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use connection::{Clock, Fd, Pressure, Time};
+pub use descriptor::duplicate;
 pub use exec::{CStrings, Launcher};
 use libc::{c_int, c_void, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
