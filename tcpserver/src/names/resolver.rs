@@ -59,8 +59,8 @@ impl Resolver {
         Resolver { settings }
     }
 
-    /// The host name of `ip`, in lower case unless it comes from hosts(5); `None` if it has none, or none is known by
-    /// the deadline.
+    /// The host name of `ip`, in lower case unless it comes from hosts(5); empty if it has none, as a definite answer,
+    /// which is what ucspi-tcp's programs put into TCPREMOTEHOST then; `None` if nobody could say by the deadline.
     #[must_use]
     pub fn host_of(&self, ip: IpAddr, deadline: Deadline) -> Option<String> {
         let ip = ip.to_canonical();
@@ -68,7 +68,7 @@ impl Resolver {
             return Some(name);
         }
         let answer = self.ask(&mut Question::reverse(ip).ok()?, deadline).ok()?;
-        message::host(&answer).ok()?
+        message::host(&answer).ok().map(Option::unwrap_or_default)
     }
 
     /// The addresses of `name`: an address itself, in brackets or not, a name in hosts(5), or one of the DNS, with the

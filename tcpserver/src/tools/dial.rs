@@ -79,10 +79,16 @@ impl Dialer {
         };
         // An end of ours that is fixed decides.
         let family = self.local_ip.map_or(self.family, Family::of);
-        let found = resolver.addresses_of(host, family, Deadline::after(LOOKUP)).map_err(|error| {
+        let mut found = resolver.addresses_of(host, family, Deadline::after(LOOKUP)).map_err(|error| {
             Failure::system(PROGRAM, "temporarily unable to figure out IP address for ", host, error)
         })?;
-        if found.is_empty() { Err(Failure::fatal(PROGRAM, "no IP address for ", host)) } else { Ok(found) }
+        if found.is_empty() {
+            return Err(Failure::fatal(PROGRAM, "no IP address for ", host));
+        }
+        shuffle(&mut found);
+        // A stable sort: IPv4 first.
+        found.sort_by_key(IpAddr::is_ipv6);
+        Ok(found)
     }
 
     /// An address with a port, and with the interface where there is no telling without.
@@ -109,5 +115,14 @@ impl Dialer {
         if !self.quiet {
             say(line);
         }
+    }
+}
+
+/// Many clients are to find many servers: each of equal addresses is the first one as often as the others.
+fn shuffle(addresses: &mut [IpAddr]) {
+    for last in (1..addresses.len()).rev() {
+        // Without random numbers the order stays what the name server made it.
+        let Ok(random) = getrandom::u32() else { return };
+        addresses.swap(last, random as usize % (last + 1));
     }
 }

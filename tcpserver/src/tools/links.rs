@@ -39,7 +39,8 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
         if a != b {
             break;
         }
-        (from.next(), to.next());
+        from.next();
+        to.next();
     }
     from.map(|_| Component::ParentDir).chain(to).collect()
 }

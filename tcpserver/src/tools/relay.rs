@@ -45,7 +45,7 @@ impl<'a> Way<'a> {
         if self.pending.is_empty() {
             let mut bytes = vec![0; self.piece];
             match from.read(&mut bytes) {
-                Err(error) if passes(&error) => return,
+                Err(error) if passes(&error) => {}
                 Ok(len @ 1..) => self.pending = (self.change)(&bytes[..len]),
                 Ok(0) | Err(_) => {
                     let rest = (self.change)(b"");
