@@ -6,8 +6,7 @@ use nix::errno::Errno;
 
 use crate::error::describe;
 
-/// What 0.88 says after `unable to VERB OBJECT: `. Errors that neither a file nor a connection gives are told as strerror(3)
-/// has them.
+/// What 0.88 says after `unable to VERB OBJECT: `. Errors that it has no words for are told as strerror(3) has them.
 pub fn reason(error: &io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return describe(error) };
     let words = match Errno::from_raw(number) {
@@ -40,25 +39,29 @@ pub fn reason(error: &io::Error) -> String {
         Errno::ELOOP => "symbolic link loop",
         Errno::ENAMETOOLONG => "file name too long",
         Errno::ENOTEMPTY => "directory not empty",
-        Errno::EDQUOT => "disk quota exceeded",
-        Errno::ESTALE => "stale NFS file handle",
-        Errno::ETIMEDOUT => "timed out",
-        Errno::EINPROGRESS => "operation in progress",
+        Errno::ESRCH => "no such process",
         Errno::E2BIG => "argument list too long",
         Errno::ENOEXEC => "exec format error",
+        Errno::ECHILD => "no child processes",
+        Errno::EFAULT => "bad address",
+        Errno::ENOPROTOOPT => "protocol not available",
+        Errno::EPROTONOSUPPORT => "protocol not supported",
+        Errno::EOPNOTSUPP => "operation not supported",
         Errno::EAFNOSUPPORT => "address family not supported",
         Errno::EADDRINUSE => "address already used",
         Errno::EADDRNOTAVAIL => "address not available",
         Errno::ENETDOWN => "network down",
         Errno::ENETUNREACH => "network unreachable",
-        Errno::ENETRESET => "network reset",
         Errno::ECONNABORTED => "connection aborted",
         Errno::ECONNRESET => "connection reset",
+        Errno::ECONNREFUSED => "connection refused",
         Errno::ENOBUFS => "out of buffer space",
         Errno::ENOTCONN => "not connected",
-        Errno::ECONNREFUSED => "connection refused",
-        Errno::EHOSTDOWN => "host down",
+        Errno::ESHUTDOWN => "socket shut down",
+        Errno::ETIMEDOUT => "timed out",
         Errno::EHOSTUNREACH => "host unreachable",
+        Errno::EDQUOT => "disk quota exceeded",
+        Errno::ESTALE => "stale NFS file handle",
         _ => return describe(error),
     };
     words.to_owned()

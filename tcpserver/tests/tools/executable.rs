@@ -46,3 +46,27 @@ fn wrong_usage_is_told() {
     assert_eq!(end.code, Some(111));
     assert_eq!(end.stderr, "ucspi-tcp: fatal: unable to find /nonexistent: file does not exist\n");
 }
+
+/// Each program has a manual page, and the page has every option that the usage has.
+#[test]
+fn manual_pages_tell_all_options() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../man");
+    let list = run(Command::new(OURS).arg("--list"), b"").stdout;
+    for name in list.lines().filter(|name| *name != "mconnect-io") {
+        let page = fs::read_to_string(manual.join(format!("{name}.1"))).unwrap_or_else(|e| panic!("{name}.1: {e}"));
+        assert!(page.contains(&format!("\n.Nm {name}")), "{name}");
+        if !["rblsmtpd", "tcpclient"].contains(&name) {
+            continue;
+        }
+        let usage = run(&mut ours(name), b"").stderr;
+        let options = usage.split("[ -").skip(1).flat_map(|rest| rest.split(' ').next());
+        let letters: Vec<char> = options.flat_map(str::chars).collect();
+        assert!(letters.len() > 5, "{usage}");
+        for letter in letters {
+            let item = |line: &str| {
+                line.starts_with(".It Fl ") && line[7..].split([' ', ',']).any(|word| word == letter.to_string())
+            };
+            assert!(page.lines().any(item), "{name}.1 has no -{letter}");
+        }
+    }
+}
