@@ -20,6 +20,11 @@ const LONG: Duration = Duration::from_secs(60);
 /// For what never comes.
 const SHORT: Duration = Duration::from_millis(300);
 
+/// A line that is seen although the test passes.
+fn say(line: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
+}
+
 fn resolver(servers: &[SocketAddr]) -> Resolver {
     let settings = Settings { servers: servers.to_vec(), search: vec![], ndots: 1, hosts: "/nonexistent".into() };
     Resolver::new(settings)
@@ -78,7 +83,25 @@ fn a_name_has_addresses() {
     assert_eq!(ask("192.0.2.9", Family::V4), ips(&["192.0.2.9"]));
     assert_eq!(ask("[2001:db8::9]", Family::Both), ips(&["2001:db8::9"]));
     assert_eq!(ask("192.0.2.9", Family::V6), ips(&[]));
+    for half in ["", "1", "127.1", "192.0.2.010", "192.0.2.256", "1.2.3.4.5", "192.0.2.1."] {
+        assert_eq!(ask(half, Family::Both), ips(&[]), "{half}");
+    }
     assert_eq!(dns.asked().len(), asked, "an address is not asked for");
+}
+
+/// Servers may be at IPv6 addresses too.
+#[test]
+fn a_server_of_ipv6_is_asked() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return say("SKIPPED a_server_of_ipv6_is_asked: this machine has no IPv6");
+    }
+    for truncated in [false, true] {
+        let dns = Dns::start("[::1]:0", move |query| {
+            vec![if truncated && !query.over_tcp { query.truncated() } else { query.answer(&[text("six")]) }]
+        });
+        let text = resolver(&[dns.address]).text_of("h.example", Deadline::after(LONG)).expect("a text");
+        assert_eq!(text, b"six");
+    }
 }
 
 #[test]

@@ -78,10 +78,14 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// Nobody could say by the deadline (ETIMEDOUT, EAGAIN and others), or `name` cannot be a name.
+    /// Nobody could say by the deadline (ETIMEDOUT, EAGAIN and others), or `name` cannot be a name (EPROTO).
     pub fn addresses_of(&self, name: &str, family: Family, deadline: Deadline) -> io::Result<Vec<IpAddr>> {
         if let Some(ip) = literal(name) {
             return Ok(Some(ip).filter(|ip| family.wants(ip)).into_iter().collect());
+        }
+        // Half an address, or one that others would read in other ways: no name is like that, and nobody is asked.
+        if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Ok(Vec::new());
         }
         let mut known = hosts::addresses_of(&self.settings.hosts, name);
         known.retain(|ip| family.wants(ip));

@@ -10,6 +10,8 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrStora
 /// What the program of a client finds, but for the port that the kernel chose.
 const SHOW: &str = "env | grep -E '^(PROTO|TCP)' | grep -v ^TCPLOCALPORT= | sort; cat <&6";
 
+const LONG_LABEL: &str = "thislabelistoolongbecausednshasalimitof63charactersinasinglelabel.";
+
 /// Both run the same program against the same server.
 #[track_caller]
 fn both(options: &[&str], server: SocketAddr, program: &[&str], configure: impl Fn(&mut Command)) -> Option<End> {
@@ -84,6 +86,7 @@ fn the_environment_is_the_same() {
         &["-vqRHl0"],
         &["-RHl0", "-T5"],
         &["-RHl0", "-T5+", "--"],
+        &["-RHl0", "-T0"],
     ] {
         let Some(end) = show(options, server, inherited) else { return };
         assert!(end.stdout.contains("PROTO=TCP\n") && end.stdout.ends_with("bye\n"), "{options:?}: {end:?}");
@@ -229,6 +232,29 @@ fn each_address_of_a_name_is_tried() {
     assert!(dns.asked().iter().any(|(name, _, _)| name == "host.example"));
 }
 
+/// A name without a dot is looked for in the domains of the environment.
+#[test]
+fn domains_come_from_the_environment() {
+    if !is_root() {
+        return;
+    }
+    let there = own_address();
+    let server = say_and_close((there, 0), b"there\n");
+    let (dns, configure) = named(move |query| {
+        let known = query.name == "host.b.example" && query.kind == A;
+        vec![if known { query.answer(&[address(&there.to_string())]) } else { query.with_code(3) }]
+    });
+    let configure = |command: &mut Command| {
+        configure(command);
+        command.env("LOCALDOMAIN", "a.example b.example");
+    };
+    let arguments = ["-RHl0", "host", &server.port().to_string(), "sh", "-c", "cat <&6"];
+    let Some(end) = assert_same("tcpclient", &arguments, b"", configure, unchanged) else { return };
+    assert_eq!(end.stdout, "there\n");
+    let names: std::collections::BTreeSet<String> = dns.asked().into_iter().map(|(name, _, _)| name).collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["host.a.example", "host.b.example"]);
+}
+
 /// When the servers cannot say, that is not the end of the name.
 #[test]
 fn a_name_that_cannot_be_looked_up_now_is_told_so() {
@@ -315,6 +341,10 @@ fn usage_and_failures_are_the_same() {
         (100, &["-q"]),
         (100, &["-q", "0", "1"]),
         (111, &["0", "no-such-service", "true"]),
+        (111, &[LONG_LABEL, "1", "true"]),
+        (111, &["1.2.3", "1", "true"]),
+        (111, &["[127.0.0.1]", &deaf_port, "true"]),
+        (111, &["0", "01", "true"]),
         (111, &["-q", "0", "no-such-service", "true"]),
         (111, &[&deaf, &deaf_port, "true"]),
         (111, &["-q", &deaf, &deaf_port, "true"]),
