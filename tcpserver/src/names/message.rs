@@ -207,7 +207,7 @@ mod tests {
             (state >> 33) as usize % below
         };
         let mut answers = 0;
-        for _ in 0..100_000 {
+        for _ in 0..10_000 {
             let mut bytes = whole.clone();
             for _ in 0..random(4) {
                 let at = random(bytes.len());
@@ -221,6 +221,6 @@ mod tests {
             assert!(name.bytes().all(|byte| byte.is_ascii_graphic()) && name.len() < 1024, "{name:?}");
             let _ = (ipv4(&bytes), ipv6(&bytes), texts(&bytes));
         }
-        assert!(answers > 10_000, "{answers} of them were still answers");
+        assert!(answers > 1_000, "{answers} of them were still answers");
     }
 }

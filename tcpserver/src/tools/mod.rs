@@ -17,6 +17,7 @@ mod options;
 mod program;
 mod rblsmtpd;
 mod recordio;
+mod refusal;
 mod relay;
 mod tcpclient;
 

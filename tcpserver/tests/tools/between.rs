@@ -1,6 +1,6 @@
 //! recordio and fixcrio: a process of theirs between the connection and the program.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
 use super::*;
 
@@ -128,4 +128,28 @@ fn the_program_gets_three_descriptors() {
         let without = run(Command::new(show[0]).args(&show[1..]), b"");
         assert_eq!(end.stdout.replace("\\r", ""), without.stdout, "{name}");
     }
+}
+
+/// All of it together: a foreign server, both of ours between it and the program, and our client. When the connections
+/// and the server are gone, so are all processes: nobody holds standard error open.
+#[test]
+fn a_server_of_others_runs_them() {
+    let Some(tcpserver) = peer("tcpserver") else { return };
+    let ip = own_address().to_string();
+    let mut command = Command::new(tcpserver);
+    command.args(["-1RHl0", &ip, "0", OURS, "recordio", OURS, "fixcrio", "cat"]);
+    let mut server = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut port = String::new();
+    BufReader::new(server.stdout.as_mut().expect("a pipe")).read_line(&mut port).expect("a port");
+    for _ in 0..20 {
+        let talk = "printf 'one\\ntwo\\r\\n' >&7; head -n 2 <&6";
+        let end = run(ours("tcpclient").args(["-RHl0", &ip, port.trim(), "sh", "-c", talk]), b"");
+        assert_eq!((end.stdout.as_str(), end.code), ("one\\r\ntwo\\r\n", Some(0)), "{end:?}");
+    }
+    kill(Pid::from_raw(i32::try_from(server.id()).expect("a pid")), Signal::SIGTERM).expect("stop the server");
+    let end = finish(server);
+    assert_eq!(end.code, Some(0));
+    let count = |what: &str| end.stderr.lines().filter(|line| line.ends_with(what)).count();
+    let counts = [" < one ", " < two\\r ", " > one\\r ", " > two\\r ", " < [EOF]", " > [EOF]"].map(count);
+    assert_eq!(counts, [20; 6], "{}", end.stderr);
 }
