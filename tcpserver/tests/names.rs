@@ -163,6 +163,10 @@ fn hosts_come_first() {
     assert_eq!(ask("one.", Family::V6), ips(&["2001:db8::1"]));
     assert_eq!(ask("scoped", Family::Both), ips(&["fe80::1"]));
     assert_eq!(dns.asked(), []);
+    // This machine is known without any file.
+    assert_eq!(ask("LocalHost.", Family::Both), ips(&["127.0.0.1", "::1"]));
+    assert_eq!(ask("x.localhost", Family::V6), ips(&["::1"]));
+    assert_eq!(dns.asked(), []);
     // What the file does not have, or not so that it could be used, is asked for.
     assert_eq!(host("192.0.2.3").as_deref(), Some("dns.example"));
     assert_eq!(host("192.0.2.4").as_deref(), Some("dns.example"));

@@ -1,7 +1,7 @@
 //! Questions that a supervisor has, and their answers.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use domain::base::Rtype;
@@ -92,6 +92,10 @@ impl Resolver {
         if !known.is_empty() {
             return Ok(known);
         }
+        if is_localhost(name) {
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            return Ok(loopback.into_iter().filter(|ip| family.wants(ip)).collect());
+        }
         for candidate in self.candidates(name) {
             let found = self.addresses_in_dns(&candidate, family, deadline)?;
             if !found.is_empty() {
@@ -144,6 +148,12 @@ impl Resolver {
     fn ask(&self, question: &mut Question, deadline: Deadline) -> io::Result<Vec<u8>> {
         exchange(question, &self.settings.servers, deadline)
     }
+}
+
+/// No server has a say about this machine (RFC 6761, 6.3).
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// An address in its text form, with or without brackets.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv6Addr, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::signal::Signal;
@@ -36,8 +36,11 @@ pub fn http(mut arguments: impl Iterator<Item = OsString>) -> Result<(), Failure
     let host = host(&mut arguments);
     let page = arguments.next().unwrap_or_default();
     let port = arguments.next().unwrap_or_else(|| "80".into());
-    let (host_bytes, page, port_bytes) = (host.as_bytes(), page.as_bytes(), port.as_bytes());
-    let request = [b"GET /", page, b" HTTP/1.0\nHost: ", host_bytes, b":", port_bytes, b"\n\n"].concat();
+    // An address of IPv6 has brackets there (RFC 3986, 3.2.2).
+    let six = host.to_str().is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
+    let (open, close): (&[u8], &[u8]) = if six { (b"[", b"]:") } else { (b"", b":") };
+    let head = [b"GET /", page.as_bytes(), b" HTTP/1.0\nHost: "].concat();
+    let request = [&head, open, host.as_bytes(), close, port.as_bytes(), b"\n\n"].concat();
     let mut lines = DelCr::default();
     let mut body = Body::default();
     let mut change = |piece: &[u8]| body.change(&without_cr(&mut lines, piece));

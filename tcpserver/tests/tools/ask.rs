@@ -44,6 +44,18 @@ fn a_page_comes_whole() {
 }
 
 #[test]
+fn a_page_comes_over_ipv6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return say("SKIPPED a_page_comes_over_ipv6: this machine has none");
+    }
+    let (server, asked) = answering("[::1]:0".parse::<SocketAddr>().expect("an address"), "\r\n\r\n", PAGE);
+    let port = server.port().to_string();
+    let end = run(ours("http@").args(["::1", "x", &port]), b"");
+    assert_eq!((end.stdout.as_str(), end.code), ("line\n one\\rtwo\n\\x01\\xfflast\n", Some(0)));
+    assert_eq!(asked.recv(), Ok(format!("GET /x HTTP/1.0\r\nHost: [::1]:{port}\r\n\r\n")));
+}
+
+#[test]
 fn answers_are_the_same() {
     if !is_root() {
         return;
