@@ -22,6 +22,7 @@ mod rblsmtpd;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,6 +32,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockname, socket};
 use nix::unistd::Pid;
 use peers::peer;
 
@@ -174,10 +176,13 @@ fn say_and_close(at: impl Into<SocketAddr>, text: &'static [u8]) -> SocketAddr {
     })
 }
 
-/// A port where nobody listens, on an address of its own.
+/// A port where nobody listens, on an address of its own. It is taken until the test's process ends, so that nobody else
+/// comes to listen there either.
 fn closed() -> SocketAddr {
-    let address = TcpListener::bind((own_address(), 0)).and_then(|listener| listener.local_addr());
-    address.expect("an address")
+    let taken = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+    bind(taken.as_raw_fd(), &SockaddrStorage::from(SocketAddr::from((own_address(), 0)))).expect("bind");
+    let address: SockaddrStorage = getsockname(taken.into_raw_fd()).expect("an address");
+    address.to_string().parse().expect("an address")
 }
 
 /// Numbers that look random and are the same in each run (a linear congruential generator).
