@@ -117,7 +117,8 @@ fn texts_come_as_they_are() {
 #[test]
 fn nothing_is_a_definite_answer() {
     let (_dns, resolver) = served(|query| vec![query.with_code(if query.kind == A { 3 } else { 0 })]);
-    assert_eq!(resolver.host_of(ip("192.0.2.7"), Deadline::after(LONG)).as_deref(), Some(""));
+    assert_eq!(resolver.host_of(ip("192.0.2.7"), Deadline::after(LONG)), None);
+    assert_eq!(resolver.try_host_of(ip("192.0.2.7"), Deadline::after(LONG)).expect("no error"), None);
     assert_eq!(resolver.addresses_of("h.example", Family::Both, Deadline::after(LONG)).expect("no error"), ips(&[]));
     assert_eq!(resolver.text_of("h.example", Deadline::after(LONG)).expect("no error"), b"");
 }
@@ -271,6 +272,7 @@ fn malformed_data_is_an_error() {
     let names: [&[u8]; 4] = [b"\x3fshort", b"\xc0\xff", b"\x40", b""];
     for data in names {
         let (_dns, resolver) = served(move |query| vec![query.answer(&[(query.kind, data.to_vec())])]);
+        assert!(resolver.try_host_of(ip("192.0.2.7"), Deadline::after(LONG)).is_err(), "{data:?}");
         assert_eq!(resolver.host_of(ip("192.0.2.7"), Deadline::after(LONG)), None, "{data:?}");
         let error = resolver.addresses_of("h.example", Family::V4, Deadline::after(LONG));
         assert!(error.is_err(), "{data:?}: {error:?}");

@@ -59,16 +59,24 @@ impl Resolver {
         Resolver { settings }
     }
 
-    /// The host name of `ip`, in lower case unless it comes from hosts(5); empty if it has none, as a definite answer,
-    /// which is what ucspi-tcp's programs put into TCPREMOTEHOST then; `None` if nobody could say by the deadline.
+    /// The host name of `ip`, in lower case unless it comes from hosts(5); `None` if it has none, or none is known by
+    /// the deadline.
     #[must_use]
     pub fn host_of(&self, ip: IpAddr, deadline: Deadline) -> Option<String> {
+        self.try_host_of(ip, deadline).ok().flatten()
+    }
+
+    /// The same, for who must know whether there is no name or nobody could say.
+    ///
+    /// # Errors
+    ///
+    /// Nobody could say by the deadline: ETIMEDOUT, EAGAIN and others; EPROTO for an answer that makes no sense.
+    pub fn try_host_of(&self, ip: IpAddr, deadline: Deadline) -> io::Result<Option<String>> {
         let ip = ip.to_canonical();
         if let Some(name) = hosts::host_of(&self.settings.hosts, ip) {
-            return Some(name);
+            return Ok(Some(name));
         }
-        let answer = self.ask(&mut Question::reverse(ip).ok()?, deadline).ok()?;
-        message::host(&answer).ok().map(Option::unwrap_or_default)
+        message::host(&self.ask(&mut Question::reverse(ip)?, deadline)?)
     }
 
     /// The addresses of `name`: an address itself, in brackets or not, a name in hosts(5), or one of the DNS, with the

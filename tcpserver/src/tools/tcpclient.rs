@@ -120,7 +120,11 @@ fn connected(plan: Plan) -> Result<(), Failure> {
         stream.local_addr().map_err(|error| Failure::system(PROGRAM, "unable to get local address", "", error))?;
     let remote =
         stream.peer_addr().map_err(|error| Failure::system(PROGRAM, "unable to get remote address", "", error))?;
-    let lookup = |ip| resolver.host_of(ip, Deadline::after(LOOKUP)).map(OsString::from);
+    // Empty for who has no name; nothing where nobody could say.
+    let lookup = |ip| {
+        let name = resolver.try_host_of(ip, Deadline::after(LOOKUP)).ok()?;
+        Some(OsString::from(name.unwrap_or_default()))
+    };
     let local_name = plan.local_name.or_else(|| lookup(local.ip()));
     if plan.verbose {
         say(format!("{PROGRAM}: connected to {} port {}\n", remote.ip(), remote.port()));
