@@ -15,7 +15,8 @@ use crate::hold::Hold;
 use crate::listen::Listener;
 use crate::log::{Limiter, Log};
 use crate::porter::Porter;
-use crate::reap::{self, Ended};
+use crate::reap::Ended;
+use crate::reaper::Reaper;
 use crate::rules::reason::reason;
 use crate::server::{Limits, MOST_LISTENERS};
 use crate::signals::Manner;
@@ -29,9 +30,6 @@ use crate::ucspi::Door;
 /// A connection that comes this soon after the one before, in microseconds, has the supervisor expect the next as soon,
 /// and reap then what has ended meanwhile, rather than be woken by each end.
 const HURRY: u64 = 10_000;
-
-/// Up to this many children a wait4(2) that finds nothing is cheaper than a wake-up: the kernel looks at each of them.
-const FEW: usize = 256;
 
 /// After so many waits that found a connection ready at once, signals are let in by themselves: ppoll(2) delivers none
 /// when it has something else to tell, and under load it always has.
@@ -65,6 +63,7 @@ pub(crate) struct Supervisor<'a> {
     /// Seconds that open connections get when the service is told to stop.
     drain: u32,
     children: Children,
+    reaper: Reaper,
     listeners: Vec<Listener>,
     /// From which of them this process still accepts.
     accepting: [bool; MOST_LISTENERS],
@@ -107,6 +106,7 @@ impl<'a> Supervisor<'a> {
             limit: limits.connections,
             drain: limits.drain,
             children,
+            reaper: Reaper::default(),
             accepting: std::array::from_fn(|at| at < listeners.len()),
             listeners,
             log,
@@ -163,7 +163,7 @@ impl<'a> Supervisor<'a> {
         self.log.flush();
         let now = sys::micros();
         let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
-        self.hurried = self.hurried && room && self.children.live() < FEW;
+        self.hurried = self.hurried && room;
         self.unheard += 1;
         let let_in = self.unheard > UNHEARD;
         if let_in {
@@ -183,6 +183,7 @@ impl<'a> Supervisor<'a> {
             (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
             self.porter.next().map(|next| next.saturating_sub(now)),
+            self.reaper.due().map(|due| due.saturating_sub(now)),
         ];
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
@@ -218,11 +219,14 @@ impl<'a> Supervisor<'a> {
     /// Waits for every child that has ended, so that none is left a zombie.
     fn reap(&mut self) {
         // In a hurry SIGCHLD is kept out, so its flag says nothing.
-        if !self.nest.signals.take_child() && !self.hurried {
+        let now = sys::micros();
+        let is_due = self.reaper.due().is_some_and(|due| due <= now);
+        if !self.nest.signals.take_child() && !self.hurried && !is_due {
             return;
         }
         self.tell_failures();
-        while let Some(ended) = reap::next() {
+        self.reaper.begin(self.children.live(), self.children.live() >= self.limit, now);
+        while let Some(ended) = self.reaper.next() {
             // It is told why a child ended before it is told that it did.
             self.tell_failures();
             self.record(&ended);
@@ -398,6 +402,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn register(&mut self, pid: i32, peer: Peer) {
+        self.reaper.born(pid);
         self.children.register(Child { pid, peer, started: sys::micros(), ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);
@@ -413,6 +418,7 @@ impl<'a> Supervisor<'a> {
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
             match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
+                    self.reaper.born(pid);
                     self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
                 }
                 Err(error) => failure = Some(error),

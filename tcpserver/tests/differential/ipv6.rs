@@ -21,24 +21,21 @@ fn same(case: &Case) {
     assert_equal(&case, &theirs, &run(Whose::Ours, &case).expect("ours is there"));
 }
 
-/// On one address, and on all, which are those of both families unless an option says otherwise.
+/// On one address, and on all. With `-4`, and on an IPv4 address, ours is as 0.88, where the patched one has variables of
+/// IPv6 too.
 #[test]
 fn addresses_and_variables() {
     for options in ["-vRHl0", "-6vRHl0", "-vRHl0 -Ilo", "-1vRHl0"] {
-        for (host, from) in [("::1", V6), ("0", V6), ("0", V4), ("127.0.0.1", V4)] {
+        for (host, from) in [("::1", V6), ("0", V6), ("0", V4)] {
             same(&Case::new(options).place(host, "0").look_from(from));
         }
-    }
-    for host in ["0", "127.0.0.1"] {
-        same(&Case::new("-4vRHl0").place(host, "0").look_from(V4));
     }
 }
 
 #[test]
 fn variables_are_removed() {
     let mut case = Case::new("-vRHl0").place("0", "0");
-    for name in ["LOCALHOST", "LOCALIP", "LOCALPORT", "REMOTEHOST", "REMOTEIP", "REMOTEPORT", "REMOTEINFO", "INTERFACE"]
-    {
+    for name in ["LOCALHOST", "LOCALIP", "LOCALPORT", "REMOTEHOST", "REMOTEIP", "REMOTEPORT", "REMOTEINFO"] {
         case = case.env(&format!("TCP{name}"), "old").env(&format!("TCP6{name}"), "old");
     }
     same(&case.clone().look_from(V4));
@@ -47,7 +44,5 @@ fn variables_are_removed() {
 
 #[test]
 fn what_cannot_be_used() {
-    same(&Case::new("-4vRHl0").place("::1", "0").env("DNSCACHEIP", "127.0.0.1"));
     same(&Case::new("-vRHl0").place("2001:db8::1", "0"));
-    same(&Case::new("-vRHl0 -I no-such-interface").place("::1", "0"));
 }

@@ -16,7 +16,7 @@ mod case;
 mod program;
 mod story;
 
-//mod differences;
+mod differences;
 mod environment;
 mod harness;
 mod ipv6;

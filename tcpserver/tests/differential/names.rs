@@ -11,10 +11,10 @@ use std::{
 };
 
 use crate::{
-    case::Case,
+    case::{Case, Whose},
     common::{peers, say, scratch::is_root},
     dns::{A, Dns, PTR, Query, wire},
-    story::{self, both, same},
+    story::{self, both, run, same},
 };
 
 /// A network of loopback that only one test uses: its server is at 9, its name server at 53.
@@ -225,6 +225,34 @@ fn the_host_by_name() {
         same(&net.case("-vRHl0").place(host, "0").env("LOCALDOMAIN", "dom.example").look_from(net.octets(1)));
     }
     same(&net.case("-qRHl0").place("no.such.example", "0"));
+}
+
+/// A name server that fails, or says what is none of an answer.
+#[test]
+fn name_servers_that_fail() {
+    let Some(net) = Net::new() else { return };
+    let answers: [fn(&Query) -> Vec<u8>; 6] = [
+        |query| query.with_code(2),
+        |query| query.answer(&[]),
+        |query| query.with_code(5),
+        |query| query.answer(&[(A, vec![127, 0])]),
+        |query| query.answer(&[(PTR, vec![0xc0, 12, 0xc0]), (A, Vec::new())]),
+        |query| query.bytes[..12].to_vec(),
+    ];
+    for (at, answer) in (60..).zip(answers) {
+        let place = net.at(at).to_string();
+        let _server = Dns::start(&format!("{place}:53"), move |query| vec![answer(query)]);
+        // One that sends what is no answer is asked again and again: by the original for a minute.
+        let is_answer = at < 62;
+        if is_answer {
+            same(&net.case("-vRHl0").place("server.example", "0").env("DNSCACHEIP", &place));
+            same(&net.case("-vR").env("DNSCACHEIP", &place).look_from(net.octets(1)));
+        } else {
+            let case = net.case("-vR --name-timeout 2").env("DNSCACHEIP", &place).look_from(net.octets(1));
+            let ours = run(Whose::Ours, &case).expect("ours is there");
+            assert!(ours.all("log").iter().any(|line| line.starts_with("tcpserver: ok PID0 :127.")), "{ours:?}");
+        }
+    }
 }
 
 /// What looks like an address and is none is a name, of which nobody knows.

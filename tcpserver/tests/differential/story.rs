@@ -294,7 +294,7 @@ pub fn connect(from: IpAddr, to: SocketAddr) -> nix::Result<TcpStream> {
     let ip = match (from, to.ip()) {
         (IpAddr::V4(_), ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         (IpAddr::V6(_), ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        (_, ip) => ip,
+        (_, ip) => ip.to_canonical(),
     };
     let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
