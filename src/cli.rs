@@ -8,12 +8,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use tcpserver::Address;
 
+use crate::bench::{self, Bench};
 use crate::settings::{ModeName, Serve};
 
 /// What the user asks for.
 pub enum Request {
     /// `tine serve`.
     Serve(Box<Serve>),
+    /// `tine bench`.
+    Bench(Box<Bench>),
     /// Help or the version.
     Text(String),
 }
@@ -23,10 +26,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, S
     match command().try_get_matches_from(arguments) {
         Ok(matches) => match matches.subcommand() {
             Some(("serve", matches)) => Ok(Request::Serve(Box::new(Serve::from_matches(matches)?))),
+            Some(("bench", matches)) => Ok(Request::Bench(Box::new(Bench::from_matches(matches)?))),
             _ => Ok(Request::Text(command().render_help().to_string())),
         },
         Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Request::Text(error.render().to_string())),
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::DisplayVersion => Ok(Request::Text(error.render().to_string())),
             _ => Err(one_line(&error)),
         },
     }
@@ -59,6 +65,7 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves each connection with a process of its own")
         .subcommand(serve())
+        .subcommand(bench::command())
 }
 
 const LISTENING: &str = "Listening";
