@@ -26,6 +26,7 @@ mod spawn;
 mod stats;
 mod sys;
 mod trouble;
+mod warnings;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,19 @@ pub fn text(unit: Unit, value: f64) -> String {
     }
 }
 
+/// A unit's name, for files that machines read.
+pub fn name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Count => "count",
+        Unit::Nanoseconds => "ns",
+        Unit::Bytes => "bytes",
+        Unit::PerSecond => "per second",
+        Unit::BytesPerSecond => "bytes per second",
+        Unit::Percent => "percent",
+        Unit::NanosecondsPerMegabyte => "ns per megabyte",
+    }
+}
+
 /// How much more one is than another: "2.4 times as much".
 pub fn times(more: f64, less: f64) -> String {
     if less <= 0.0 { "nothing beside it".into() } else { format!("{} times as much", digits(more / less)) }

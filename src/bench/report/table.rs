@@ -1,58 +1,95 @@
-//! The table at the end of a run, for a terminal.
+//! Tables: the columns, and how they look in a terminal.
 
 use super::number;
-use crate::bench::experiment::{Experiment, Graph, Kind};
+use crate::bench::experiment::{Experiment, Graph, Kind, Unit};
 use crate::bench::samples::{Results, Series};
+use crate::bench::stats::Summary;
 
-/// An experiment's tables, one for each graph, and what else there is to say.
-pub fn text(experiment: &Experiment, results: &Results) -> String {
+/// A graph's numbers: the first row is the heading, the first column the method.
+pub fn rows(graph: &Graph, series: &[Series], old: Option<&[Series]>) -> Vec<Vec<String>> {
+    let lines = graph.kind == Kind::Lines;
+    let mut heading = vec![String::new()];
+    if lines {
+        heading.push(graph.x.label.into());
+    }
+    heading.extend(["median", "p5", "p95", "p99", "max", "far out", "samples"].map(String::from));
+    if old.is_some() {
+        heading.extend(["before", "ratio"].map(String::from));
+    }
+    let mut rows = vec![heading];
+    for series in series {
+        let before = old.and_then(|old| old.iter().find(|before| before.method == series.method));
+        for (x, summary) in places(graph, series) {
+            let mut row = vec![series.method.clone()];
+            row.extend(x.map(|x| number::text(graph.x.unit, x)));
+            let values = [summary.median, summary.p5, summary.p95, summary.p99, summary.max];
+            row.extend(values.map(|value| number::text(graph.y.unit, value)));
+            row.extend([summary.outliers, summary.count].map(|count| number::text(Unit::Count, count as f64)));
+            if old.is_some() {
+                let before = before.and_then(|before| places(graph, before).into_iter().find(|(at, _)| *at == x));
+                row.extend(match before {
+                    Some((_, before)) => [number::text(graph.y.unit, before.median), ratio(&summary, &before)],
+                    None => [String::new(), String::new()],
+                });
+            }
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn ratio(now: &Summary, before: &Summary) -> String {
+    if before.median > 0.0 { format!("{:.2}", now.median / before.median) } else { String::new() }
+}
+
+/// The summaries that a graph shows of a series, with their x where that matters.
+pub fn places(graph: &Graph, series: &Series) -> Vec<(Option<f64>, Summary)> {
+    if graph.kind == Kind::Lines {
+        series.points.iter().map(|point| (Some(point.x), point.summary)).collect()
+    } else {
+        series.together().summary().map(|summary| (None, summary)).into_iter().collect()
+    }
+}
+
+/// An experiment's tables, one for each graph, and what else there is to say, for a terminal.
+pub fn text(experiment: &Experiment, results: &Results, old: Option<&Results>) -> String {
     let mut text = format!("\n{}: {}\n", experiment.name, experiment.about);
     for graph in experiment.graphs {
         let series = results.series(graph.name);
+        let old = old.map(|old| old.series(graph.name));
         if !series.is_empty() {
-            text += &format!("\n  {}\n{}  {}\n", graph.title, lines(graph, &series), (graph.says)(graph, &series));
+            let table = columns(&rows(graph, &series, old.as_deref()));
+            text += &format!("\n  {}\n{table}  {}\n", graph.title, (graph.says)(graph, &series));
         }
     }
-    for (_, method, why) in &results.absent {
-        text += &format!("  not measured: {method}: {why}\n");
-    }
-    for limit in &results.limits {
-        text += &format!(
-            "  limit: {} is {}, {} needed: {} ({})\n",
-            limit.which, limit.value, limit.needed, limit.instead, limit.remedy
-        );
-    }
-    for note in &results.notes {
-        text += &format!("  note: {note}\n");
-    }
-    if let Some(trouble) = &results.trouble {
-        text += &format!("  failed: {trouble}\n");
+    for remark in remarks(results) {
+        text += &format!("  {remark}\n");
     }
     text
 }
 
-fn lines(graph: &Graph, series: &[Series]) -> String {
-    let mut rows = vec![["", graph.x.label, "median", "p5", "p95", "p99", "max", "samples"].map(String::from)];
-    let show = |value| number::text(graph.y.unit, value);
-    for series in series {
-        let points: Vec<_> = if graph.kind == Kind::Lines {
-            series.points.iter().map(|point| (number::text(graph.x.unit, point.x), point.summary)).collect()
-        } else {
-            series.together().summary().map(|summary| (String::new(), summary)).into_iter().collect()
-        };
-        for (x, s) in points {
-            let numbers = [s.median, s.p5, s.p95, s.p99, s.max].map(show);
-            let [median, p5, p95, p99, max] = numbers;
-            rows.push([series.method.clone(), x, median, p5, p95, p99, max, s.count.to_string()]);
-        }
-    }
-    if graph.kind != Kind::Lines {
-        rows[0][1].clear();
-    }
+/// What was not measured, limits, notes, trouble: a line each.
+pub fn remarks(results: &Results) -> Vec<String> {
+    let absent = results.absent.iter().map(|(_, method, why)| format!("not measured: {method}: {why}"));
+    let limits = results.limits.iter().map(|limit| {
+        let [value, needed] = [limit.value, limit.needed].map(|value| number::text(Unit::Count, value as f64));
+        format!(
+            "limit: {} is {value} and should be {needed}: {}; to raise it: {}",
+            limit.which, limit.instead, limit.remedy
+        )
+    });
+    let notes = results.notes.iter().map(|note| format!("note: {note}"));
+    let trouble = results.trouble.iter().map(|trouble| format!("failed: {trouble}"));
+    absent.chain(limits).chain(notes).chain(trouble).collect()
+}
+
+/// Rows with their columns under each other: words to the left, numbers to the right.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..8).map(width).collect();
-    let line = |row: &[String; 8]| {
-        let numbers: String = (1..8).map(|i| format!("  {:>1$}", row[i], widths[i])).collect();
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let numbers: String = (1..count).map(|i| format!("  {:>1$}", row[i], widths[i])).collect();
         format!("  {:<1$}{numbers}\n", row[0], widths[0])
     };
     rows.iter().map(line).collect()
