@@ -8,12 +8,11 @@ use std::process::{Command, ExitCode};
 
 use super::recorder::Recorder;
 use super::spawn;
-use super::sys;
 use super::trouble::{Trouble, trouble};
 
 /// What such a process does.
 pub struct Role {
-    /// Its name, for [`start`].
+    /// Its name, for [`command`].
     pub name: &'static str,
     /// Gets the arguments behind the name. What it records goes to its stdout.
     pub run: fn(&[String], &mut Recorder) -> Result<(), Trouble>,
@@ -49,7 +48,7 @@ pub fn run_role() -> Option<ExitCode> {
 
 /// A command that runs this executable in a role. Its stdin is empty; its stdout is this process's, so that what it
 /// records goes where this process's records go, unless the caller chooses otherwise. The role should begin with
-/// [`sys::end_with_parent`].
+/// `sys::end_with_parent`.
 pub fn command(name: &str) -> Result<Command, Trouble> {
     let own = env::current_exe().map_err(trouble("find", "this program"))?;
     let mut command = Command::new(own);

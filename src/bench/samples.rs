@@ -1,5 +1,8 @@
 //! What was measured, by experiment, graph, method and x.
 
+use std::collections::{HashMap, HashSet};
+
+use super::experiment::Graph;
 use super::recorder::{Limit, Record};
 use super::stats::{Sorted, Summary};
 
@@ -34,6 +37,8 @@ pub struct Sample {
 pub struct Series {
     /// Its name.
     pub method: String,
+    /// The number of its colour and mark: the same in all graphs of an experiment, as far as there are enough.
+    pub colour: usize,
     /// By x.
     pub points: Vec<Point>,
 }
@@ -80,7 +85,31 @@ impl Results {
                 None => methods.push((&sample.method, vec![sample])),
             }
         }
-        methods.into_iter().map(|(method, samples)| Series { method: method.into(), points: points(samples) }).collect()
+        let series = methods.into_iter().enumerate();
+        series
+            .map(|(colour, (method, samples))| Series { method: method.into(), colour, points: points(samples) })
+            .collect()
+    }
+
+    /// The graphs that have samples, with their series. A method keeps the colour that it had in the first of them.
+    pub fn graphs<'g>(&self, graphs: &'g [Graph]) -> Vec<(&'g Graph, Vec<Series>)> {
+        let mut known: HashMap<String, usize> = HashMap::new();
+        let mut found = Vec::new();
+        for graph in graphs {
+            let mut series = self.series(graph.name);
+            let mut used = HashSet::new();
+            // Who has a colour keeps it, unless somebody here has the same; then the others get what is left.
+            let kept = series.iter().map(|one| known.get(&one.method).copied().filter(|&colour| used.insert(colour)));
+            let kept: Vec<Option<usize>> = kept.collect();
+            for (one, kept) in series.iter_mut().zip(kept) {
+                one.colour = kept.or_else(|| (0..).find(|&colour| used.insert(colour))).unwrap_or(0);
+                known.entry(one.method.clone()).or_insert(one.colour);
+            }
+            if !series.is_empty() {
+                found.push((graph, series));
+            }
+        }
+        found
     }
 }
 

@@ -82,13 +82,6 @@ impl Sorted {
     }
 }
 
-impl Summary {
-    /// How wide the middle nine tenths are, in parts of the median.
-    pub fn spread(&self) -> f64 {
-        if self.median == 0.0 { 0.0 } else { (self.p95 - self.p5) / self.median }
-    }
-}
-
 /// The median of some values; 0 of none.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     Sorted::new(values.into_iter().map(|value| (value, 1))).quantile(0.5)
@@ -109,7 +102,6 @@ mod tests {
         let expected = [1.0, 5.0, 50.0, 95.0, 99.0, 100.0];
         assert_eq!([summary.min, summary.p5, summary.median, summary.p95, summary.p99, summary.max], expected);
         assert_eq!((summary.count, summary.outliers), (100, 0));
-        assert!((summary.spread() - 1.8).abs() < 1e-9);
     }
 
     #[test]

@@ -12,11 +12,6 @@ impl Trouble {
         Trouble(format!("unable to {verb} {object}: {reason}"))
     }
 
-    /// What was said elsewhere already.
-    pub fn told(line: &str) -> Self {
-        Trouble(line.to_owned())
-    }
-
     /// Adds the next step for the user.
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {

@@ -37,8 +37,8 @@ pub fn append(file: &mut impl Write, experiment: &str, results: &Results) -> io:
 pub fn summary(done: &[(&'static Experiment, Results)]) -> String {
     let mut text = String::from("experiment,graph,method,x,unit,median,p5,p95,p99,max,far_out,samples\n");
     for (experiment, results) in done {
-        for graph in experiment.graphs {
-            for series in results.series(graph.name) {
+        for (graph, series) in results.graphs(experiment.graphs) {
+            for series in series {
                 for (x, s) in places(graph, &series) {
                     let x = x.map(|x| x.to_string()).unwrap_or_default();
                     let (name, method, unit) = (experiment.name, quote(&series.method), number::name(graph.y.unit));
@@ -104,11 +104,6 @@ impl Earlier {
     pub fn results(&self, experiment: &str) -> Option<&Results> {
         self.experiments.iter().find(|(name, _)| name == experiment).map(|(_, results)| results)
     }
-
-    /// What it says under this label.
-    pub fn fact(&self, label: &str) -> &str {
-        self.facts.iter().find(|(found, _)| found == label).map_or("unknown", |(_, text)| text)
-    }
 }
 
 /// A line of samples, as its experiment and what was recorded.
@@ -165,7 +160,7 @@ mod tests {
         let text = String::from_utf8(file).unwrap();
         let earlier = Earlier::parse(&text).unwrap();
         assert_eq!(earlier.results("spawn").unwrap().samples, results.samples);
-        assert_eq!((earlier.fact("Kernel"), earlier.fact("Date")), ("Linux: 6", "unknown"));
+        assert_eq!(earlier.facts, [("Kernel".to_owned(), "Linux: 6".to_owned())]);
         assert!(earlier.results("http").is_none());
     }
 

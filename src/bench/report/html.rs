@@ -67,7 +67,7 @@ impl Page<'_> {
         }
         text += "</header>\n<nav>\n<h2>In short</h2>\n<ul>\n";
         for (experiment, results) in self.done {
-            for (graph, series) in graphs(experiment, results) {
+            for (graph, series) in results.graphs(experiment.graphs) {
                 let says = (graph.says)(graph, &series);
                 text += &format!(
                     "<li><a href=\"#{}\">{}</a> {}</li>\n",
@@ -83,7 +83,7 @@ impl Page<'_> {
     fn experiment(&self, experiment: &Experiment, results: &Results) -> String {
         let mut text = format!("<section>\n<h2><code>{}</code> {}</h2>\n", experiment.name, escape(experiment.about));
         let old = self.earlier.and_then(|earlier| earlier.results(experiment.name));
-        for (graph, series) in graphs(experiment, results) {
+        for (graph, series) in results.graphs(experiment.graphs) {
             let old = old.map(|old| old.series(graph.name));
             text += &figure(experiment, graph, &series, old.as_deref());
         }
@@ -116,16 +116,13 @@ impl Page<'_> {
     }
 }
 
-/// The graphs of an experiment that have samples.
-fn graphs<'e>(experiment: &'e Experiment, results: &Results) -> Vec<(&'e Graph, Vec<Series>)> {
-    let all = experiment.graphs.iter().map(|graph| (graph, results.series(graph.name)));
-    all.filter(|(_, series)| !series.is_empty()).collect()
-}
-
 fn figure(experiment: &Experiment, graph: &Graph, series: &[Series], old: Option<&[Series]>) -> String {
+    let compared = old.and_then(|old| table::compared(graph, series, old));
+    let compared =
+        compared.map(|sentence| format!("<p class=\"says\">{}</p>\n", escape(&sentence))).unwrap_or_default();
     let [wide, narrow] = [Form::Wide, Form::Narrow].map(|form| svg::draw(graph, series, old.unwrap_or_default(), form));
     format!(
-        "<figure id=\"{}\">\n<h3>{}</h3>\n<p class=\"says\">{}</p>\n{wide}{narrow}<figcaption>{}</figcaption>\n\
+        "<figure id=\"{}\">\n<h3>{}</h3>\n<p class=\"says\">{}</p>\n{compared}{wide}{narrow}<figcaption>{}</figcaption>\n\
          <details>\n<summary>All numbers</summary>\n<div class=\"table\">\n{}</div>\n</details>\n</figure>\n",
         id(experiment, graph),
         escape(graph.title),

@@ -76,13 +76,10 @@ impl Report {
     fn pictures(&self) -> Result<(), Trouble> {
         for (experiment, results) in &self.done {
             let earlier = self.earlier.as_ref().and_then(|earlier| earlier.results(experiment.name));
-            for graph in experiment.graphs {
-                let series = results.series(graph.name);
+            for (graph, series) in results.graphs(experiment.graphs) {
                 let old = earlier.map(|earlier| earlier.series(graph.name)).unwrap_or_default();
-                if !series.is_empty() {
-                    let name = format!("{}-{}.svg", experiment.name, graph.name);
-                    self.write(&name, &svg::draw(graph, &series, &old, svg::Form::File))?;
-                }
+                let name = format!("{}-{}.svg", experiment.name, graph.name);
+                self.write(&name, &svg::draw(graph, &series, &old, svg::Form::File))?;
             }
         }
         Ok(())

@@ -28,9 +28,9 @@ pub fn name(unit: Unit) -> &'static str {
     }
 }
 
-/// How much more one is than another: "2.4 times as much".
-pub fn times(more: f64, less: f64) -> String {
-    if less <= 0.0 { "nothing beside it".into() } else { format!("{} times as much", digits(more / less)) }
+/// How many times: "2.4 times".
+pub fn factor(factor: f64) -> String {
+    if factor.is_finite() { format!("{} times", digits(factor)) } else { "many times".into() }
 }
 
 fn scaled(value: f64, step: f64, units: &[&str], last: &str) -> String {
@@ -86,6 +86,6 @@ mod tests {
         assert_eq!(text(Unit::Count, 1_234_567.0), "1,234,567");
         assert_eq!(text(Unit::Count, 2.5), "2.5");
         assert_eq!(text(Unit::PerSecond, 100.0), "100/s");
-        assert_eq!(times(240.0, 100.0), "2.4 times as much");
+        assert_eq!([factor(2.4), factor(1.0 / 0.0)], ["2.4 times", "many times"]);
     }
 }

@@ -38,6 +38,25 @@ pub fn rows(graph: &Graph, series: &[Series], old: Option<&[Series]>) -> Vec<Vec
     rows
 }
 
+/// How a graph's medians are beside an earlier run's, in a sentence; `None` where the two have nothing in common.
+pub fn compared(graph: &Graph, series: &[Series], old: &[Series]) -> Option<String> {
+    let mut ratios: Vec<(f64, String)> = Vec::new();
+    for now in series {
+        let Some(before) = old.iter().find(|before| before.method == now.method) else { continue };
+        let before = places(graph, before);
+        for (x, summary) in places(graph, now) {
+            let place = x.map(|x| format!(" at {}", number::text(graph.x.unit, x))).unwrap_or_default();
+            let earlier = before.iter().find(|(at, earlier)| *at == x && earlier.median > 0.0);
+            ratios.extend(earlier.map(|(_, earlier)| (summary.median / earlier.median, now.method.clone() + &place)));
+        }
+    }
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ((least, who), (most, whom)) = (ratios.first()?, ratios.last()?);
+    Some(format!(
+        "Beside the earlier run, medians are between {least:.2} times ({who}) and {most:.2} times ({whom}) what they were."
+    ))
+}
+
 fn ratio(now: &Summary, before: &Summary) -> String {
     if before.median > 0.0 { format!("{:.2}", now.median / before.median) } else { String::new() }
 }
@@ -54,12 +73,12 @@ pub fn places(graph: &Graph, series: &Series) -> Vec<(Option<f64>, Summary)> {
 /// An experiment's tables, one for each graph, and what else there is to say, for a terminal.
 pub fn text(experiment: &Experiment, results: &Results, old: Option<&Results>) -> String {
     let mut text = format!("\n{}: {}\n", experiment.name, experiment.about);
-    for graph in experiment.graphs {
-        let series = results.series(graph.name);
+    for (graph, series) in results.graphs(experiment.graphs) {
         let old = old.map(|old| old.series(graph.name));
-        if !series.is_empty() {
-            let table = columns(&rows(graph, &series, old.as_deref()));
-            text += &format!("\n  {}\n{table}  {}\n", graph.title, (graph.says)(graph, &series));
+        let table = columns(&rows(graph, &series, old.as_deref()));
+        text += &format!("\n  {}\n{table}  {}\n", graph.title, (graph.says)(graph, &series));
+        if let Some(sentence) = old.and_then(|old| compared(graph, &series, &old)) {
+            text += &format!("  {sentence}\n");
         }
     }
     for remark in remarks(results) {

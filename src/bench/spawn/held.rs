@@ -1,6 +1,6 @@
 //! Live children: processes that were forked, and sleep until their parent lets them go or ends, however it ends.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -16,6 +16,8 @@ pub struct Held {
     sleep_on: PipeReader,
     /// Open in this process alone.
     wake_by: Option<PipeWriter>,
+    /// A byte from each child that has begun, and is about to sleep.
+    ready: (PipeReader, PipeWriter),
     count: u32,
 }
 
@@ -23,7 +25,8 @@ impl Held {
     /// None yet.
     pub fn new() -> Result<Self, Trouble> {
         let (sleep_on, wake_by) = io::pipe().map_err(trouble("make", "a pipe"))?;
-        Ok(Held { sleep_on, wake_by: Some(wake_by), count: 0 })
+        let ready = io::pipe().map_err(trouble("make", "a pipe"))?;
+        Ok(Held { sleep_on, wake_by: Some(wake_by), ready, count: 0 })
     }
 
     /// Forks until there are so many children asleep. When no more can be made this is told, and the answer is false.
@@ -42,20 +45,32 @@ impl Held {
     /// The same for children that do something; it must return when the descriptor that it gets is at its end of file.
     pub fn grow(&mut self, to: u32, recorder: &mut Recorder, work: impl Fn(BorrowedFd<'_>)) -> bool {
         let (sleep_on, wake_by) = (self.sleep_on.as_fd(), self.wake_by.as_ref().map(AsRawFd::as_raw_fd));
-        while self.count < to {
+        let (all_ready, ready) = &mut self.ready;
+        let before = self.count;
+        let mut failure = None;
+        while self.count < to && failure.is_none() {
             let child = sys::fork(|| {
                 // A child that kept the other end open would wait for itself.
                 let _ = wake_by.map(close);
-                work(sleep_on);
+                if ready.write_all(b"x").is_ok() {
+                    work(sleep_on);
+                }
                 0
             });
-            if let Err(error) = child {
-                recorder.note(&format!("no more than {} live children could be made: {}", self.count, error.desc()));
-                return false;
+            match child {
+                Ok(_) => self.count += 1,
+                Err(error) => failure = Some(error),
             }
-            self.count += 1;
         }
-        true
+        // Children that have not run yet would compete with whatever is measured.
+        for _ in before..self.count {
+            // A child was killed: the next measurement shows that.
+            let _ = all_ready.read(&mut [0]);
+        }
+        if let Some(error) = failure {
+            recorder.note(&format!("no more than {} live children could be made: {}", self.count, error.desc()));
+        }
+        failure.is_none()
     }
 }
 

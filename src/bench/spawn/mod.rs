@@ -10,6 +10,7 @@ mod parent;
 mod pool;
 mod programs;
 mod room;
+mod sentences;
 mod threads;
 
 use std::fmt;
@@ -39,7 +40,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             kind: Kind::Lines,
             x: LIVE,
             y: FIRST,
-            says: says::growth,
+            says: sentences::first,
         },
         Graph {
             name: "reap",
@@ -49,16 +50,16 @@ pub const EXPERIMENT: Experiment = Experiment {
             kind: Kind::Lines,
             x: LIVE,
             y: Axis { label: "time until reaped", unit: Unit::Nanoseconds, scale: Scale::Log },
-            says: says::growth,
+            says: sentences::reap,
         },
         Graph {
             name: "heap",
             title: "The size of the parent",
             method: "The parent has written to so much memory of its own, in pages of 4 KiB, before it makes a child.",
             kind: Kind::Lines,
-            x: Axis { label: "of the parent's memory", unit: Unit::Bytes, scale: Scale::Log },
+            x: Axis { label: "written memory of the parent", unit: Unit::Bytes, scale: Scale::Log },
             y: FIRST,
-            says: says::growth,
+            says: sentences::heap,
         },
         Graph {
             name: "forking",
@@ -67,7 +68,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             kind: Kind::Lines,
             x: LIVE,
             y: FIRST,
-            says: says::growth,
+            says: sentences::forking,
         },
         Graph {
             name: "executed",
@@ -77,7 +78,7 @@ pub const EXPERIMENT: Experiment = Experiment {
             kind: Kind::Bars,
             x: LIVE,
             y: Axis { label: "time until the first byte", unit: Unit::Nanoseconds, scale: Scale::Linear },
-            says: says::growth,
+            says: says::bars,
         },
     ],
     seconds: [75, 5],
@@ -211,7 +212,8 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
                 (Linking::Static, LARGE, "static, large"),
                 (Linking::Dynamic, LARGE, "dynamic, large"),
             ] {
-                let most = room::large_children(most, heap, recorder);
+                // Each child of a large process has page tables of its own for all of it: time and memory.
+                let most = if heap > 0 { room::large_children(most.div_ceil(10), heap, recorder) } else { most };
                 add(Maker::Compiled(linking), "forking", heap, &plan.decades(most), &[name]);
             }
         }

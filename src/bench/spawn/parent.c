@@ -21,7 +21,7 @@ static long now(void)
 int main(int argc, char **argv)
 {
     static long taken[10000];
-    int hold[2], answer[2], held = 0;
+    int hold[2], answer[2], held = 0, ready = 0;
     char byte, *step;
     if (argc != 8)
         return 100;
@@ -36,13 +36,17 @@ int main(int argc, char **argv)
             pid_t pid = fork();
             if (pid == 0) {
                 close(hold[1]);
-                _exit(read(hold[0], &byte, 1) != 0);
+                _exit(write(answer[1], "x", 1) != 1 || read(hold[0], &byte, 1) != 0);
             }
             if (pid < 0) {
                 printf("N\tno more than %d live children could be made\n", held);
                 goto end;
             }
         }
+        /* Children that have not run yet would compete with what is measured. */
+        for (; ready < held; ready++)
+            if (read(answer[0], &byte, 1) != 1)
+                return perror("read"), 111;
         for (int turn = 0; turn < warm_up + samples; turn++) {
             alarm(60);
             long start = now();

@@ -1,6 +1,6 @@
 //! Threads, for comparison: made, heard of and joined in the same way.
 
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -31,8 +31,12 @@ pub fn run(words: &[String], recorder: &mut Recorder) -> Result<(), Trouble> {
     let mut samples = Vec::with_capacity(task.samples as usize);
     'steps: for &step in &task.steps {
         while held.len() < step as usize {
-            match sleeper(&sleep_on) {
-                Ok(thread) => held.push(thread),
+            match sleeper(&sleep_on, &write) {
+                Ok(thread) => {
+                    held.push(thread);
+                    // Threads that have not run yet would compete with what is measured.
+                    read.read_exact(&mut [0]).map_err(trouble("read from", "a thread"))?;
+                }
                 Err(error) => {
                     recorder.note(&format!("no more than {} live threads could be made: {error}", held.len()));
                     break 'steps;
@@ -66,11 +70,11 @@ pub fn run(words: &[String], recorder: &mut Recorder) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// A thread that sleeps until the other end of the pipe closes.
-fn sleeper(sleep_on: &Arc<PipeReader>) -> io::Result<JoinHandle<()>> {
-    let sleep_on = Arc::clone(sleep_on);
+/// A thread that tells that it has begun, and sleeps until the other end of the pipe closes.
+fn sleeper(sleep_on: &Arc<PipeReader>, ready: &Arc<PipeWriter>) -> io::Result<JoinHandle<()>> {
+    let (sleep_on, ready) = (Arc::clone(sleep_on), Arc::clone(ready));
     Builder::new().stack_size(STACK).spawn(move || {
         // Whatever read returns, it is over.
-        let _ = (&*sleep_on).read(&mut [0]);
+        let _ = (&*ready).write_all(b"x").and_then(|()| (&*sleep_on).read(&mut [0]));
     })
 }

@@ -1,7 +1,7 @@
 //! Making a child in every way that there is. This process has one thread, or is a measured process that makes no
 //! children but threads.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -64,11 +64,6 @@ impl Program {
     pub fn new(path: CString, words: Vec<CString>, output: c_int) -> Self {
         let pointers = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
         Program { path, words, pointers, output, stack: vec![0; STACK / size_of::<u128>()].into() }
-    }
-
-    /// The executable.
-    pub fn path(&self) -> &CStr {
-        &self.path
     }
 
     /// fork(2), then execve(2).

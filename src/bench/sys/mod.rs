@@ -2,7 +2,7 @@
 
 mod child;
 
-pub use child::{Program, exit, fork, fork_by_clone3};
+pub use child::{Program, fork, fork_by_clone3};
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;

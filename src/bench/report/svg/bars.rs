@@ -9,17 +9,18 @@ use crate::bench::stats::Summary;
 
 /// Draws them below what is on the canvas already, the first on top.
 pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series], form: Form) {
-    let summaries = |all: &[Series]| -> Vec<(String, Summary)> {
-        all.iter().filter_map(|series| Some((series.method.clone(), series.together().summary()?))).collect()
-    };
-    let (now, before) = (summaries(series), summaries(old));
-    let names = now.iter().map(|(name, _)| text_width(name)).fold(0.0, f64::max);
+    let summary =
+        |series: &Series| Some((series.method.clone(), series.colour % COLOURS, series.together().summary()?));
+    let summaries = |all: &[Series]| all.iter().filter_map(summary).collect();
+    let (now, before): (Vec<(String, usize, Summary)>, Vec<(String, usize, Summary)>) =
+        (summaries(series), summaries(old));
+    let names = now.iter().map(|(name, ..)| text_width(name)).fold(0.0, f64::max);
     // On a telephone the name stands above its bar.
     let (left, height) = if form == Form::Narrow { (14.0, 54.0) } else { (names + 40.0, 40.0) };
     let right = canvas.width - 84.0;
     let top = canvas.height + 12.0;
     let bottom = top + height * now.len() as f64;
-    let reach = now.iter().chain(&before).flat_map(|(_, s)| [s.median, s.p95.min(3.0 * s.median)]);
+    let reach = now.iter().chain(&before).flat_map(|(.., s)| [s.median, s.p95.min(3.0 * s.median)]);
     // A bar's length is its value: it begins with zero, whatever the axis of the experiment is.
     let scale = Scale::over(reach, Spread::Linear, graph.y.unit, (left, right));
     for tick in scale.ticks(if form == Form::Narrow { 3 } else { 6 }) {
@@ -27,9 +28,9 @@ pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series
         canvas.line((x, top), (x, bottom), "grid");
         canvas.text((x, bottom + 18.0), Anchor::Middle, "dim", &number::text(graph.y.unit, tick));
     }
-    for (i, (name, summary)) in now.iter().enumerate() {
+    for (i, (name, colour, summary)) in now.iter().enumerate() {
         let upper = top + height * i as f64 + if form == Form::Narrow { 24.0 } else { 9.0 };
-        let (thick, colour) = (22.0, i % COLOURS);
+        let thick = 22.0;
         let label = if form == Form::Narrow {
             ((left, upper - 6.0), Anchor::Start)
         } else {
@@ -43,11 +44,11 @@ pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series
         ));
         let middle = upper + thick / 2.0;
         let (low, high) = (scale.place(summary.p5), scale.place(summary.p95));
-        canvas.path(&[(low, middle), (high, middle)], "whisker", "");
+        canvas.path(&[(low, middle), (high, middle)], "whisker");
         for end in [low, high] {
             canvas.line((end, middle - 4.0), (end, middle + 4.0), "whisker");
         }
-        if let Some((_, old)) = before.iter().find(|(old, _)| old == name) {
+        if let Some((.., old)) = before.iter().find(|(old, ..)| old == name) {
             let x = scale.place(old.median);
             canvas.line((x, upper - 3.0), (x, upper + thick + 3.0), &format!("line old c{colour}"));
         }

@@ -34,7 +34,8 @@ const FAR: f64 = 6.0;
 /// Draws them below what is on the canvas already.
 pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series], form: Form) {
     let mut curves: Vec<Curve> = Vec::new();
-    for (colour, now) in series.iter().enumerate() {
+    for now in series {
+        let colour = now.colour;
         curves.push(curve(graph, now, colour, false));
         if let Some(before) = old.iter().find(|before| before.method == now.method) {
             curves.push(curve(graph, before, colour, true));
@@ -55,8 +56,10 @@ pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series
     });
     let vertical = Scale::over(reach, graph.y.scale, graph.y.unit, (bottom, top)).loosen(0.04);
     axes(canvas, graph, form, &horizontal, &vertical, [left, right, top, bottom]);
+    // Many bands on each other are fog.
+    let thin = if series.len() > 4 { " thin" } else { "" };
     for curve in &curves {
-        lines(canvas, curve, &horizontal, &vertical);
+        lines(canvas, curve, thin, &horizontal, &vertical);
     }
     for curve in curves.iter().filter(|curve| !curve.old) {
         marks(canvas, curve, &horizontal, &vertical, graph.kind);
@@ -148,7 +151,7 @@ fn axes(
     );
 }
 
-fn lines(canvas: &mut Canvas, curve: &Curve, horizontal: &Scale, vertical: &Scale) {
+fn lines(canvas: &mut Canvas, curve: &Curve, thin: &str, horizontal: &Scale, vertical: &Scale) {
     let colour = curve.colour % COLOURS;
     let at = |x: f64, y: f64| (horizontal.place(x), vertical.place(y));
     if !curve.old && curve.points.len() > 1 {
@@ -156,11 +159,11 @@ fn lines(canvas: &mut Canvas, curve: &Curve, horizontal: &Scale, vertical: &Scal
         let highs = curve.points.iter().rev().filter_map(|p| Some(at(p.x, p.band?.1)));
         let border: Vec<(f64, f64)> = lows.chain(highs).collect();
         if !border.is_empty() {
-            canvas.path(&border, &format!("band f{colour}"), "");
+            canvas.path(&border, &format!("band f{colour}{thin}"));
         }
     }
     let line: Vec<(f64, f64)> = curve.points.iter().map(|p| at(p.x, p.y)).collect();
-    canvas.path(&line, &format!("line c{colour}{}", if curve.old { " old" } else { "" }), "");
+    canvas.path(&line, &format!("line c{colour}{}", if curve.old { " old" } else { "" }));
 }
 
 fn marks(canvas: &mut Canvas, curve: &Curve, horizontal: &Scale, vertical: &Scale, kind: Kind) {
@@ -216,7 +219,7 @@ fn labels_at_the_ends(
     }
     let right = canvas.width - widest(curves) - 12.0;
     for ((curve, x, y), place) in ends.into_iter().zip(places) {
-        canvas.path(&[(x + 6.0, y), (right - 8.0, place), (right - 4.0, place)], "leader", "");
+        canvas.path(&[(x + 6.0, y), (right - 8.0, place), (right - 4.0, place)], "leader");
         canvas.text((right, place + 4.5), Anchor::Start, "", &curve.name);
     }
 }

@@ -13,7 +13,7 @@ pub const STYLE: &str = "
 .graph .grid{stroke:#dfe3e8;stroke-width:1}.graph .axis{stroke:#8a94a3;stroke-width:1}
 .graph .leader{stroke:#b4bcc8;stroke-width:1;fill:none}.graph .paper{fill:#fff}
 .graph .line{fill:none;stroke-width:2.25;stroke-linejoin:round;stroke-linecap:round}
-.graph .old{stroke-dasharray:3 5;stroke-width:1.75}.graph .band{stroke:none;fill-opacity:.13}
+.graph .old{stroke-dasharray:3 5;stroke-width:1.75}.graph .band{stroke:none;fill-opacity:.13}.graph .thin{fill-opacity:.06}
 .graph .mark{stroke-width:1.5}.graph .far{fill-opacity:.55;stroke:none}.graph .whisker{stroke:#1d2430;stroke-width:1.5;fill:none}
 .graph .c0{stroke:#0062a8}.graph .f0{fill:#0062a8}.graph .c1{stroke:#c84a00}.graph .f1{fill:#c84a00}
 .graph .c2{stroke:#00805a}.graph .f2{fill:#00805a}.graph .c3{stroke:#a8327a}.graph .f3{fill:#a8327a}
@@ -21,7 +21,7 @@ pub const STYLE: &str = "
 .graph .c6{stroke:#6b5bb5}.graph .f6{fill:#6b5bb5}.graph .c7{stroke:#59616c}.graph .f7{fill:#59616c}
 @media (prefers-color-scheme:dark){
 .graph text{fill:#e4e8ee}.graph .dim{fill:#a3adba}.graph .grid{stroke:#2c333d}.graph .axis{stroke:#6b7685}
-.graph .leader{stroke:#4a5360}.graph .paper{fill:#14181d}.graph .band{fill-opacity:.2}.graph .whisker{stroke:#e4e8ee}
+.graph .leader{stroke:#4a5360}.graph .paper{fill:#14181d}.graph .band{fill-opacity:.2}.graph .thin{fill-opacity:.1}.graph .whisker{stroke:#e4e8ee}
 .graph .c0{stroke:#5bb0f0}.graph .f0{fill:#5bb0f0}.graph .c1{stroke:#ff9355}.graph .f1{fill:#ff9355}
 .graph .c2{stroke:#3cc79b}.graph .f2{fill:#3cc79b}.graph .c3{stroke:#ee8cc6}.graph .f3{fill:#ee8cc6}
 .graph .c4{stroke:#ddb84a}.graph .f4{fill:#ddb84a}.graph .c5{stroke:#8ccbef}.graph .f5{fill:#8ccbef}
@@ -83,13 +83,13 @@ impl Canvas {
     }
 
     /// A line through points, or the border of an area.
-    pub fn path(&mut self, points: &[(f64, f64)], class: &str, clip: &str) {
+    pub fn path(&mut self, points: &[(f64, f64)], class: &str) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().enumerate() {
             // Writing to a String cannot fail.
             let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
         }
-        self.put(format_args!(r#"<path class="{class}" {clip} d="{d}"/>"#));
+        self.put(format_args!(r#"<path class="{class}" d="{d}"/>"#));
     }
 
     /// The mark of a series, with a text for who points at it.
