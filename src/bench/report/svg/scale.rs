@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(scale(&[95.0], Spread::Linear, Unit::Count).ticks(5), [0.0, 50.0, 100.0]);
         assert_eq!(scale(&[3.0], Spread::Linear, Unit::Count).ticks(5), [0.0, 1.0, 2.0, 3.0]);
         let memory = scale(&[1024.0, 1_048_576.0], Spread::Log, Unit::Bytes).ticks(6);
-        assert_eq!(memory, [4096.0, 65_536.0, 1_048_576.0]);
+        assert_eq!(memory, [1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0]);
     }
 
     #[test]
