@@ -1,5 +1,8 @@
 //! System calls of the experiments that have no safe form, and those that every measuring process makes.
 
+#[allow(unsafe_code, reason = "mappings are made, touched and unmade by address")]
+pub mod mapping;
+
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
