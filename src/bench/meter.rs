@@ -65,33 +65,32 @@ impl<'r> Meter<'r> {
     }
 }
 
-/// What the picture of such calls shows: which of them take longer the more there are, and which do not care. A call's
-/// growth is from its least median to that at the largest number.
+/// What the picture of calls shows: which of them take longer the more there is of x, and which do not care. A call's
+/// growth is from its least median to that at its largest x.
 pub fn says(graph: &Graph, series: &[Series]) -> String {
     let last = series.iter().flat_map(|s| &s.points).map(|point| point.x).fold(0.0, f64::max);
-    let mut growths: Vec<(f64, &str, f64)> = series
+    let mut growths: Vec<(f64, String)> = series
         .iter()
         .filter_map(|s| {
             let least = s.points.iter().map(|point| point.summary.median).fold(f64::INFINITY, f64::min);
-            let end = s.at(last)?.median;
-            (least > 0.0).then_some((end / least, s.method.as_str(), end))
+            let end = s.points.last()?;
+            let (by, to) = (end.summary.median / least, number::text(graph.y.unit, end.summary.median));
+            let at =
+                if end.x < last { format!(" at {} already", number::text(graph.x.unit, end.x)) } else { String::new() };
+            let digits = usize::from(by < 10.0);
+            by.is_finite().then(|| (by, format!("{} takes {to}{at}, {by:.digits$} times its least", s.method)))
         })
         .collect();
     growths.sort_by(|a, b| b.0.total_cmp(&a.0));
     let place = format!("{} {}", number::text(graph.x.unit, last), graph.x.label);
-    match growths.iter().take_while(|growth| growth.0 >= GROWS).collect::<Vec<_>>().as_slice() {
+    let growing: Vec<&str> = growths.iter().filter(|(by, _)| *by >= GROWS).map(|(_, text)| text.as_str()).collect();
+    match growing.as_slice() {
         _ if growths.is_empty() => says::nothing(),
-        [] => format!("Up to {place} it makes no difference to any of these calls how many there are."),
-        growing => {
-            let growing: Vec<String> = growing
-                .iter()
-                .map(|(by, method, end)| {
-                    format!("\"{method}\" to {} ({by:.1} times)", number::text(graph.y.unit, *end))
-                })
-                .collect();
-            let others = if growing.len() < growths.len() { "; the other calls do not care" } else { "" };
-            format!("With {place} grow {}{others}.", growing.join(", "))
+        [] => format!("Up to {place}, none of these cares how many there are."),
+        _ if growing.len() < growths.len() => {
+            format!("With {place}, {}; the others do not care how many there are.", growing.join("; "))
         }
+        _ => format!("With {place}, {}.", growing.join("; ")),
     }
 }
 

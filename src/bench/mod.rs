@@ -19,6 +19,7 @@ mod limits;
 mod machine;
 mod meter;
 mod mmap;
+mod notify;
 mod options;
 mod part;
 mod plan;

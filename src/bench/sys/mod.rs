@@ -2,6 +2,10 @@
 
 #[allow(unsafe_code, reason = "mappings are made, touched and unmade by address")]
 pub mod mapping;
+#[allow(unsafe_code, reason = "F_SETSIG and sigwaitinfo have no safe form")]
+pub mod sigio;
+#[allow(unsafe_code, reason = "the kernel keeps requests that refer to descriptors by number")]
+pub mod uring;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
