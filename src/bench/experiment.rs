@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::recorder::Recorder;
 use super::samples::Series;
 use super::trouble::Trouble;
-use super::{bind, connect, fd, mmap, notify, spawn};
+use super::{bind, connect, copy, fd, frames, mmap, notify, spawn};
 
 /// Something that is measured, in a process of its own.
 pub struct Experiment {
@@ -24,8 +24,16 @@ pub struct Experiment {
 }
 
 /// All experiments, in the order in which `all` runs them.
-pub const ALL: &[Experiment] =
-    &[spawn::EXPERIMENT, notify::EXPERIMENT, fd::EXPERIMENT, bind::EXPERIMENT, connect::EXPERIMENT, mmap::EXPERIMENT];
+pub const ALL: &[Experiment] = &[
+    spawn::EXPERIMENT,
+    notify::EXPERIMENT,
+    copy::EXPERIMENT,
+    frames::EXPERIMENT,
+    fd::EXPERIMENT,
+    bind::EXPERIMENT,
+    connect::EXPERIMENT,
+    mmap::EXPERIMENT,
+];
 
 /// The experiment with this name.
 pub fn find(name: &str) -> Option<&'static Experiment> {
