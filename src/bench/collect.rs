@@ -1,10 +1,13 @@
 //! Runs an experiment's process, collects what it tells, and sees to it that nothing of it stays.
 
 use std::env;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +70,8 @@ impl Collector {
         // The command line of this process, so that both come to the same plan; a group of its own, so that Ctrl-C comes
         // to this process alone, which ends the others in order.
         command.args(env::args_os().skip(1)).args(["--part", experiment.name]).process_group(0);
+        let scratch = Scratch::new()?;
+        command.env("TMPDIR", &scratch.0);
         let what = || format!("the process that measures {}", experiment.name);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(trouble("start", what()))?;
@@ -129,6 +134,27 @@ impl Collector {
     fn hush(&self) {
         let mut bytes = [0; 256];
         while (&self.wake).read(&mut bytes).is_ok_and(|n| n > 0) {}
+    }
+}
+
+/// The directory for temporary files of one experiment: whatever was left in it goes with it. Open to all, because
+/// servers that are measured may have become somebody else.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Trouble> {
+        let path = env::temp_dir().join(format!("tine-bench-{}", std::process::id()));
+        let made =
+            DirBuilder::new().create(&path).and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)));
+        made.map_err(trouble("make", path.display()))?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed stays in a directory for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -11,18 +11,16 @@ use std::path::Path;
 use nix::fcntl::{SpliceFFlags, splice};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::sendfile::sendfile;
-use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 
 use super::experiment::{Axis, Experiment, Graph, Kind, Scale, Unit};
+use super::helper::Helper;
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::samples::Series;
 use super::sys::mapping::Mapping;
 use super::trouble::{Trouble, trouble};
-use super::{says, scratch, sys};
+use super::{says, scratch};
 
 /// The experiment.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -65,7 +63,7 @@ struct Tools {
 fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
     let (samples, volume) = (plan.pick(8, 2), 8 << 20);
     let sizes: Vec<u64> = plan.pick(6..14, 6..12).map(|power| 1 << (2 * power)).collect();
-    let reader = Reader::start()?;
+    let (socket, _reader) = reader()?;
     let pipe = io::pipe().map_err(trouble("make", "a pipe"))?;
     let mut tools = Tools { buffer: vec![0; BUFFER], pipe };
     for (done, &size) in sizes.iter().enumerate() {
@@ -77,7 +75,7 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
             let files = u64::max(volume / size, 1);
             let mut turn = |files: u64| -> io::Result<f64> {
                 let before = processor_time()?;
-                (0..files).try_for_each(|_| send_once(&path, send, &reader.socket, &mut tools))?;
+                (0..files).try_for_each(|_| send_once(&path, send, &socket, &mut tools))?;
                 Ok((processor_time()? - before) as f64)
             };
             // One to warm up, of the sizes where it does not take as long as the rest.
@@ -163,31 +161,15 @@ fn file_of(size: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// The process at the other end, which reads until it ends with this value.
-struct Reader {
-    child: Pid,
-    socket: TcpStream,
-}
-
-impl Reader {
-    fn start() -> Result<Reader, Trouble> {
-        let (socket, mut other) = connection().map_err(trouble("connect to", "127.0.0.1"))?;
-        let child = sys::fork(|| {
-            let mut buffer = vec![0; 4 * BUFFER];
-            let bound = sys::end_with_parent().is_ok();
-            while bound && other.read(&mut buffer).is_ok_and(|length| length > 0) {}
-            1
-        })?;
-        Ok(Reader { child, socket })
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // A child that is not waited for yet: the number is its own.
-        let _ = kill(self.child, Signal::SIGKILL);
-        let _ = waitpid(self.child, None);
-    }
+/// A socket, and the process at its other end that reads until it ends with this value.
+fn reader() -> Result<(TcpStream, Helper), Trouble> {
+    let (socket, mut other) = connection().map_err(trouble("connect to", "127.0.0.1"))?;
+    let helper = Helper::start("a process that reads", || {
+        let mut buffer = vec![0; 4 * BUFFER];
+        while other.read(&mut buffer)? > 0 {}
+        Ok(())
+    })?;
+    Ok((socket, helper))
 }
 
 /// A connection on loopback, both ends.

@@ -12,16 +12,17 @@ use nix::libc;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, connect, getsockopt, send, setsockopt, socket, sockopt,
 };
-use nix::sys::wait::waitpid;
 // The three use one another.
 use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
 use super::experiment::{Axis, Experiment, Graph, Kind, Scale, Unit};
+use super::helper::Helper;
 use super::plan::Plan;
 use super::recorder::Recorder;
+use super::report::number;
 use super::samples::Series;
 use super::trouble::{Trouble, trouble};
-use super::{clock, report::number, says, sys};
+use super::{clock, says};
 
 /// The experiment.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -133,7 +134,7 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
 
 /// A process that answers on one connection, and the other end of that.
 struct Server {
-    child: nix::unistd::Pid,
+    child: Helper,
     socket: TcpStream,
     told: PipeReader,
     buffer: Vec<u8>,
@@ -144,11 +145,10 @@ impl Server {
         let (socket, other) = connection(nodelay).map_err(trouble("connect to", "127.0.0.1"))?;
         let (told, tell) = io::pipe().map_err(trouble("make", "a pipe"))?;
         let client = socket.as_raw_fd();
-        let child = sys::fork(|| {
+        let child = Helper::start("a process that answers", || {
             // The client's end would keep the connection open.
-            let closed = nix::unistd::close(client).is_ok();
-            let bound = sys::end_with_parent().is_ok();
-            i32::from(!closed || !bound || serve(&other, respond, size, tell).is_err())
+            nix::unistd::close(client)?;
+            serve(&other, respond, size, tell)
         })?;
         Ok(Server { child, socket, told, buffer: vec![0; 256 * 1024] })
     }
@@ -171,9 +171,9 @@ impl Server {
     fn end(mut self) -> io::Result<f64> {
         self.socket.shutdown(std::net::Shutdown::Write)?;
         let mut told = [0; 8];
-        let told = self.told.read_exact(&mut told).map(|()| f64::from_ne_bytes(told));
-        waitpid(self.child, None)?;
-        told
+        self.told.read_exact(&mut told)?;
+        self.child.finish()?;
+        Ok(f64::from_ne_bytes(told))
     }
 }
 

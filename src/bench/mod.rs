@@ -17,6 +17,7 @@ mod copy;
 mod experiment;
 mod fd;
 mod frames;
+mod helper;
 mod limits;
 mod machine;
 mod meter;

@@ -3,19 +3,18 @@
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Seek, Write};
 
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::field::Field;
+use crate::bench::clock;
+use crate::bench::helper::Helper;
 use crate::bench::trouble::{Trouble, trouble};
-use crate::bench::{clock, sys};
 
 /// A child that writes to the active descriptor each time it is asked, as soon as its parent sleeps. It ends with this
 /// value.
 pub struct Waker {
-    child: Pid,
     asking: PipeWriter,
+    _child: Helper,
 }
 
 impl Waker {
@@ -23,22 +22,12 @@ impl Waker {
     pub fn start(field: &Field) -> Result<Waker, Trouble> {
         let (asked, asking) = io::pipe().map_err(trouble("make", "a pipe"))?;
         let parent = Pid::this();
-        let child = sys::fork(|| i32::from(sys::end_with_parent().is_err() || wake(parent, asked, field).is_err()))?;
-        Ok(Waker { child, asking })
+        Ok(Waker { _child: Helper::start("a process that wakes", || wake(parent, asked, field))?, asking })
     }
 
     /// Asks for an event. The caller should go to sleep now.
     pub fn ask(&self) -> io::Result<()> {
         (&self.asking).write_all(b"?")
-    }
-}
-
-impl Drop for Waker {
-    fn drop(&mut self) {
-        // It holds a copy of the pipe's other end and so would not see it close. It is this process's child and not yet
-        // waited for, so the number is its own.
-        let _ = kill(self.child, Signal::SIGKILL);
-        let _ = waitpid(self.child, None);
     }
 }
 
