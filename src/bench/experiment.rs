@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::recorder::Recorder;
 use super::samples::Series;
 use super::trouble::Trouble;
-use super::{bind, connect, copy, fd, frames, mmap, notify, spawn};
+use super::{bind, connect, copy, fd, frames, http, mmap, notify, spawn};
 
 /// Something that is measured, in a process of its own.
 pub struct Experiment {
@@ -26,6 +26,7 @@ pub struct Experiment {
 /// All experiments, in the order in which `all` runs them.
 pub const ALL: &[Experiment] = &[
     spawn::EXPERIMENT,
+    http::EXPERIMENT,
     notify::EXPERIMENT,
     copy::EXPERIMENT,
     frames::EXPERIMENT,

@@ -18,6 +18,7 @@ mod experiment;
 mod fd;
 mod frames;
 mod helper;
+mod http;
 mod limits;
 mod machine;
 mod meter;
