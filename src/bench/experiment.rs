@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::samples::Series;
-use super::spawn;
 use super::trouble::Trouble;
+use super::{bind, connect, copy, fd, frames, http, mmap, notify, spawn};
 
 /// Something that is measured, in a process of its own.
 pub struct Experiment {
@@ -24,7 +24,17 @@ pub struct Experiment {
 }
 
 /// All experiments, in the order in which `all` runs them.
-pub const ALL: &[Experiment] = &[spawn::EXPERIMENT];
+pub const ALL: &[Experiment] = &[
+    spawn::EXPERIMENT,
+    http::EXPERIMENT,
+    notify::EXPERIMENT,
+    copy::EXPERIMENT,
+    frames::EXPERIMENT,
+    fd::EXPERIMENT,
+    bind::EXPERIMENT,
+    connect::EXPERIMENT,
+    mmap::EXPERIMENT,
+];
 
 /// The experiment with this name.
 pub fn find(name: &str) -> Option<&'static Experiment> {

@@ -9,10 +9,21 @@
 //! be measured in a fresh process of a role of its own (a parent that forks, a reader at the other end) goes into
 //! `roles::ALL`.
 
+mod bind;
 mod clock;
 mod collect;
+mod connect;
+mod copy;
 mod experiment;
+mod fd;
+mod frames;
+mod helper;
+mod http;
+mod limits;
 mod machine;
+mod meter;
+mod mmap;
+mod notify;
 mod options;
 mod part;
 mod plan;
@@ -22,6 +33,7 @@ mod report;
 mod roles;
 mod samples;
 mod says;
+mod scratch;
 mod spawn;
 mod stats;
 mod sys;

@@ -1,6 +1,12 @@
 //! System calls of the experiments that have no safe form, and those that every measuring process makes.
 
 mod child;
+#[allow(unsafe_code, reason = "mappings are made, touched and unmade by address")]
+pub mod mapping;
+#[allow(unsafe_code, reason = "F_SETSIG and sigwaitinfo have no safe form")]
+pub mod sigio;
+#[allow(unsafe_code, reason = "the kernel keeps requests that refer to descriptors by number")]
+pub mod uring;
 
 pub use child::{Program, fork, fork_by_clone3};
 
