@@ -131,18 +131,14 @@ impl<'l> Generator<'l> {
             if self.is_over(now) {
                 break;
             }
-            // Each free one at most once: one that fails at once is free again.
-            for _ in 0..self.free.len() {
-                let Some(due) = self.schedule.take(now) else { break };
-                if let Some(slot) = self.free.pop_front() {
-                    self.begin(slot, due)?;
-                }
-            }
+            self.begin_due(now)?;
             self.arm()?;
             let count = self.epoll.wait(&mut events, self.patience(now)).or_else(interrupted)?;
             for event in &events[..count] {
                 if event.data() != TIMER {
                     self.see(event)?;
+                    // At once, as a client would; not when all that happened has been seen.
+                    self.begin_due(clock::now())?;
                 }
             }
         }
@@ -176,6 +172,18 @@ impl<'l> Generator<'l> {
             self.armed = Some(due);
             let time = TimeSpec::nanoseconds(due.max(1) as i64);
             self.timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+        }
+        Ok(())
+    }
+
+    /// Begins with the requests that are due, as far as there are connections for them.
+    fn begin_due(&mut self, now: u64) -> io::Result<()> {
+        // Each free one at most once: one that fails at once is free again.
+        for _ in 0..self.free.len() {
+            let Some(due) = self.schedule.take(now) else { break };
+            if let Some(slot) = self.free.pop_front() {
+                self.begin(slot, due)?;
+            }
         }
         Ok(())
     }
