@@ -188,12 +188,12 @@ fn says(graph: &Graph, series: &[Series]) -> String {
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (least, most) = (ends.first()?, ends.last()?);
         Some(format!(
-            "with files of {} {} costs least ({}) and {} {}",
+            "with files of {} {} costs least ({}) and {} {} as much",
             super::report::number::text(graph.x.unit, x),
             least.1,
             super::report::number::text(graph.y.unit, least.0),
             most.1,
-            super::report::number::times(most.0, least.0)
+            super::report::number::factor(most.0 / least.0)
         ))
     };
     let ends = [xs().reduce(f64::min), xs().reduce(f64::max)];

@@ -8,8 +8,8 @@
 mod answer;
 mod graphs;
 mod load;
-mod server;
-mod site;
+pub mod server;
+pub mod site;
 mod target;
 
 use std::net::TcpStream;
