@@ -158,9 +158,18 @@ impl Drop for Scratch {
     }
 }
 
-/// How this process ended, if it has.
-fn reap(pid: Pid) -> Option<ExitStatus> {
-    waitpid(pid, Some(WaitPidFlag::WNOHANG)).ok().and_then(|ended| exit_status(ended, pid))
+/// Reaps whoever has ended: orphans that came to this process, too. How `main` ended, if it has.
+fn reap(main: Pid) -> Option<ExitStatus> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(_) => return None,
+            Ok(ended) => {
+                if let Some(status) = exit_status(ended, main) {
+                    return Some(status);
+                }
+            }
+        }
+    }
 }
 
 fn exit_status(ended: WaitStatus, of: Pid) -> Option<ExitStatus> {

@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::recorder::Recorder;
 use super::samples::Series;
 use super::trouble::Trouble;
-use super::{bind, connect, copy, fd, frames, http, mmap, notify, spawn};
+use super::{bind, connect, copy, fd, frames, http, memory, mmap, notify, spawn};
 
 /// Something that is measured, in a process of its own.
 pub struct Experiment {
@@ -27,6 +27,7 @@ pub struct Experiment {
 pub const ALL: &[Experiment] = &[
     spawn::EXPERIMENT,
     http::EXPERIMENT,
+    memory::EXPERIMENT,
     notify::EXPERIMENT,
     copy::EXPERIMENT,
     frames::EXPERIMENT,

@@ -100,6 +100,20 @@ pub fn descendants() -> Vec<i32> {
     found.split_off(1)
 }
 
+/// Processes and threads that there are on the whole machine.
+pub fn tasks() -> Option<u64> {
+    // The fourth field is running/all.
+    fs::read_to_string("/proc/loadavg").ok()?.split([' ', '/']).nth(4)?.parse().ok()
+}
+
+/// The children of a process.
+pub fn children(of: u32) -> Vec<u32> {
+    let of = of.cast_signed();
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    numbers.filter(|&pid| parent(pid) == Some(of)).map(i32::cast_unsigned).collect()
+}
+
 fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name stands in parentheses and may contain anything: the last one closes it.

@@ -97,7 +97,7 @@ fn sorted<'a>(ends: impl Iterator<Item = (&'a str, &'a Summary)>) -> Vec<(&'a st
 }
 
 /// "a, b and c".
-fn list(items: &[String]) -> String {
+pub fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),

@@ -12,6 +12,11 @@ impl Trouble {
         Trouble(format!("unable to {verb} {object}: {reason}"))
     }
 
+    /// A line that says it all.
+    pub fn told(line: &str) -> Self {
+        Trouble(line.to_owned())
+    }
+
     /// Adds the next step for the user.
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {

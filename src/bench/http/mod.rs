@@ -9,8 +9,8 @@ mod answer;
 mod graphs;
 mod load;
 mod role;
-mod server;
-mod site;
+pub mod server;
+pub mod site;
 mod target;
 
 use std::net::TcpStream;

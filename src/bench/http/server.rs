@@ -35,7 +35,7 @@ pub struct Server {
     pub target: Target,
     /// Whether the large file is on it too.
     pub has_large: bool,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Server {
@@ -64,7 +64,7 @@ impl Server {
             name: name.to_owned(),
             target: Target::new(address, SMALL.0),
             has_large: true,
-            _process: Some(process),
+            process: Some(process),
         })
     }
 
@@ -94,13 +94,18 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         let target = Target::new(address, if serves_site { SMALL.0 } else { "/" });
-        Ok(Server { name, target, has_large: serves_site, _process: Some(process) })
+        Ok(Server { name, target, has_large: serves_site, process: Some(process) })
+    }
+
+    /// The process that was started, if one was.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.child.id())
     }
 
     /// A server that runs already.
     pub fn at(url: &str) -> Result<Server, Trouble> {
         let target = Target::from_url(url)?;
-        Ok(Server { name: target.url(), target, has_large: false, _process: None })
+        Ok(Server { name: target.url(), target, has_large: false, process: None })
     }
 }
 

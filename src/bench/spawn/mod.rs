@@ -9,7 +9,6 @@ mod held;
 mod parent;
 mod pool;
 mod programs;
-mod room;
 mod sentences;
 mod threads;
 
@@ -19,8 +18,8 @@ use super::experiment::{Axis, Experiment, Graph, Kind, Scale, Unit};
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::roles::{self, Role};
-use super::says;
 use super::trouble::Trouble;
+use super::{room, says};
 use compiled::Linking;
 
 const LIVE: Axis = Axis { label: "live children", unit: Unit::Count, scale: Scale::Log };

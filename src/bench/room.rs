@@ -7,8 +7,8 @@ use std::path::Path;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::geteuid;
 
-use crate::bench::machine::meminfo;
-use crate::bench::recorder::{Limit, Recorder};
+use super::machine::{self, meminfo};
+use super::recorder::{Limit, Recorder};
 
 /// What is left for others.
 const MARGIN: u64 = 300;
@@ -70,9 +70,7 @@ fn fit(wanted: u32, what: &str, ceilings: impl IntoIterator<Item = Ceiling>, rec
 
 /// What holds processes and threads alike, as far as it is set.
 fn tasks(wanted: u32) -> impl Iterator<Item = Ceiling> {
-    // The fourth field is running/all, over the whole machine.
-    let loadavg = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let there = loadavg.split([' ', '/']).nth(4).and_then(|all| all.parse().ok()).unwrap_or(MARGIN);
+    let there = machine::tasks().unwrap_or(MARGIN);
     let room = move |value: u64| value.saturating_sub(there + MARGIN);
     let needed = u64::from(wanted) + there + MARGIN;
     let sysctl = move |name: &str| {
