@@ -213,7 +213,7 @@ impl Session<'_> {
     /// One run, and what went wrong in it.
     fn load(&self, load: &Load<'_>, recorder: &mut Recorder, server: &Server) -> Result<Outcome, Trouble> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Trouble::new("complete", "the load", "interrupted"));
+            return Err(Trouble::told("interrupted"));
         }
         let outcome = load::run(load)?;
         if outcome.rate == 0.0 {
