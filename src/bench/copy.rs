@@ -17,6 +17,7 @@ use super::experiment::{Axis, Experiment, Graph, Kind, Scale, Unit};
 use super::helper::Helper;
 use super::plan::Plan;
 use super::recorder::Recorder;
+use super::report::number;
 use super::samples::Series;
 use super::sys::mapping::Mapping;
 use super::trouble::{Trouble, trouble};
@@ -189,11 +190,11 @@ fn says(graph: &Graph, series: &[Series]) -> String {
         let (least, most) = (ends.first()?, ends.last()?);
         Some(format!(
             "with files of {} {} costs least ({}) and {} {} as much",
-            super::report::number::text(graph.x.unit, x),
+            number::text(graph.x.unit, x),
             least.1,
-            super::report::number::text(graph.y.unit, least.0),
+            number::text(graph.y.unit, least.0),
             most.1,
-            super::report::number::factor(most.0 / least.0)
+            number::factor(most.0 / least.0)
         ))
     };
     let ends = [xs().reduce(f64::min), xs().reduce(f64::max)];

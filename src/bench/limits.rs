@@ -25,7 +25,7 @@ pub fn descriptors(wanted: u32, each: u32, what: &str, recorder: &mut Recorder) 
         .find(|&(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft, hard).is_ok());
     let value = raised.map_or(soft, |(soft, _)| soft);
     let possible = value.saturating_sub(OWN_DESCRIPTORS) / u64::from(each);
-    let remedy = format!("as root: ulimit -n {needed}");
+    let remedy = format!("ulimit -n {needed}, as root");
     fit(wanted, possible, what, recorder, limit("ulimit -n (RLIMIT_NOFILE)", value, needed, remedy))
 }
 

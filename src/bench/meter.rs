@@ -68,7 +68,7 @@ impl<'r> Meter<'r> {
 /// What the picture of calls shows: which of them take longer the more there is of x, and which do not care. A call's
 /// growth is from its least median to that at its largest x.
 pub fn says(graph: &Graph, series: &[Series]) -> String {
-    let last = series.iter().flat_map(|s| &s.points).map(|point| point.x).fold(0.0, f64::max);
+    let Some(last) = says::last(series) else { return says::nothing() };
     let mut growths: Vec<(f64, String)> = series
         .iter()
         .filter_map(|s| {
@@ -77,15 +77,13 @@ pub fn says(graph: &Graph, series: &[Series]) -> String {
             let (by, to) = (end.summary.median / least, number::text(graph.y.unit, end.summary.median));
             let at =
                 if end.x < last { format!(" at {} already", number::text(graph.x.unit, end.x)) } else { String::new() };
-            let digits = usize::from(by < 10.0);
-            by.is_finite().then(|| (by, format!("{} takes {to}{at}, {by:.digits$} times its least", s.method)))
+            by.is_finite().then(|| (by, format!("{} takes {to}{at}, {} its least", s.method, number::factor(by))))
         })
         .collect();
     growths.sort_by(|a, b| b.0.total_cmp(&a.0));
     let place = format!("{} {}", number::text(graph.x.unit, last), graph.x.label);
     let growing: Vec<&str> = growths.iter().filter(|(by, _)| *by >= GROWS).map(|(_, text)| text.as_str()).collect();
     match growing.as_slice() {
-        _ if growths.is_empty() => says::nothing(),
         [] => format!("Up to {place}, none of these cares how many there are."),
         _ if growing.len() < growths.len() => {
             format!("With {place}, {}; the others do not care how many there are.", growing.join("; "))

@@ -7,8 +7,8 @@ use std::env;
 use std::process::{Command, ExitCode};
 
 use super::recorder::Recorder;
-use super::spawn;
 use super::trouble::{Trouble, trouble};
+use super::{http, spawn};
 
 /// What such a process does.
 pub struct Role {
@@ -19,7 +19,7 @@ pub struct Role {
 }
 
 /// All of them, by experiment.
-const ALL: &[&[Role]] = &[&spawn::ROLES];
+const ALL: &[&[Role]] = &[&spawn::ROLES, &[http::ROLE]];
 
 /// The word in the place of a subcommand.
 pub const WORD: &str = "bench-role";

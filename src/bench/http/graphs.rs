@@ -87,7 +87,7 @@ const fn distribution(name: &'static str, title: &'static str, method: &'static 
         kind: Kind::Distribution,
         x: Axis { label: "percentile", unit: Unit::Percent, scale: Scale::Linear },
         y: Axis { label: "time", unit: Unit::Nanoseconds, scale: Scale::Log },
-        says: says_tail,
+        says: says::tails,
     }
 }
 
@@ -100,7 +100,7 @@ fn ranked(series: &[Series], of: impl Fn(&Series) -> Option<f64>) -> Vec<(f64, &
 
 /// All rates with the most idle connections, in order.
 fn says_rate(graph: &Graph, series: &[Series]) -> String {
-    let last = series.iter().flat_map(|s| &s.points).map(|point| point.x).fold(0.0, f64::max);
+    let Some(last) = says::last(series) else { return says::nothing() };
     let ranks = ranked(series, |s| Some(s.at(last)?.median));
     let Some(&(best, first)) = ranks.first() else { return says::nothing() };
     let others: Vec<String> =
@@ -108,23 +108,6 @@ fn says_rate(graph: &Graph, series: &[Series]) -> String {
     let others = if others.is_empty() { String::new() } else { format!("; of that, {}", others.join(", ")) };
     let (place, rate) = (number::text(graph.x.unit, last), number::text(graph.y.unit, best));
     format!("Beside {place} {} {first} answers {rate}{others}.", graph.x.label)
-}
-
-/// The medians in order, and who has the longest tail.
-fn says_tail(graph: &Graph, series: &[Series]) -> String {
-    let show = |value| number::text(graph.y.unit, value);
-    let mut medians = ranked(series, |s| Some(s.together().quantile(0.5)));
-    medians.reverse();
-    let Some(&(_, worst)) = ranked(series, |s| Some(s.together().quantile(0.99))).first() else {
-        return says::nothing();
-    };
-    let medians: Vec<String> = medians.iter().map(|&(median, name)| format!("{name} {}", show(median))).collect();
-    let tail = series.iter().find(|s| s.method == worst).map_or(0.0, |s| s.together().quantile(0.99));
-    format!(
-        "Half take no longer than this: {}. The longest tail is that of {worst}: {} at p99.",
-        medians.join(", "),
-        show(tail)
-    )
 }
 
 /// The largest, and what the others have of it.

@@ -8,6 +8,7 @@
 mod answer;
 mod graphs;
 mod load;
+mod role;
 pub mod server;
 pub mod site;
 mod target;
@@ -24,6 +25,7 @@ use super::plan::Plan;
 use super::recorder::Recorder;
 use super::trouble::{Trouble, trouble};
 use load::{Load, Outcome, Pace};
+pub use role::ROLE;
 use server::{OWN, Server};
 use site::{LARGE, SMALL, Site};
 
@@ -61,7 +63,12 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
     let servers = (OWN.len() + plan.against.len() + plan.urls.len()) as u32;
     let most = limits::descriptors((plan.most_children / 10).max(1), servers, "idle connections", recorder);
     let servers = start(plan, most, &site, recorder)?;
-    Session { plan, servers, stop, rates: [None; 2], busiest: 0.0 }.measure(most, recorder)
+    let mut session = Session { plan, servers, stop: Arc::clone(&stop), rates: [None; 2], busiest: 0.0 };
+    match session.measure(most, recorder) {
+        // The user knows.
+        Err(_) if stop.load(Ordering::Relaxed) => Ok(()),
+        done => done,
+    }
 }
 
 /// Starts all servers, and sees that each answers.

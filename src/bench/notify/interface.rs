@@ -1,6 +1,7 @@
 //! The ways to wait for many descriptors, each as an event loop would use it.
 
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::libc;
@@ -105,16 +106,14 @@ impl Watch for Epoll {
     }
 }
 
-struct Sigio<'fd> {
-    descriptors: Vec<BorrowedFd<'fd>>,
-}
+/// The kernel keeps who is to be told with the descriptor, for as long as that is open.
+struct Sigio<'fd>(PhantomData<BorrowedFd<'fd>>);
 
 impl<'fd> Sigio<'fd> {
     fn new(descriptors: &[BorrowedFd<'fd>]) -> io::Result<Self> {
         SigSet::from(Signal::SIGIO).thread_block()?;
-        let watch = Sigio { descriptors: descriptors.to_vec() };
         descriptors.iter().try_for_each(sigio::ask)?;
-        Ok(watch)
+        Ok(Sigio(PhantomData))
     }
 }
 

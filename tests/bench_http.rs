@@ -1,0 +1,104 @@
+//! Promise: `tine bench http` measures our modes and whatever else it is given, and bad input ends it soon, with a reason,
+//! without a process or a file left behind.
+
+mod common;
+
+use std::{
+    fs,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use common::{
+    Mode, Scratch, guard,
+    laboratory::{self, bench},
+    launch, peer, process,
+    server::send,
+    tine, wait_until,
+};
+use nix::sys::signal::Signal;
+
+const OWN: [&str; 4] = ["fork", "one-shot", "prefork", "vfork"];
+
+/// Little of everything: each server held for three connections, one round.
+const LITTLE: [&str; 5] = ["http", "--children", "30", "--rounds", "1"];
+
+fn little(words: &[&str]) -> laboratory::Run {
+    bench(&[&LITTLE[..], words].concat())
+}
+
+#[test]
+fn our_modes_and_another_server_are_measured() {
+    let Some(busybox) = peer("busybox") else { return };
+    let other = format!("{} httpd -f -p 127.0.0.1:{{port}} -h {{root}}", busybox.display());
+    let run = little(&["--against", &other]).expect_success();
+    let with_other = ["busybox", "fork", "one-shot", "prefork", "vfork"];
+    for graph in ["rate-new", "rate-kept", "time-new", "time-kept", "connect", "first", "complete-new", "closed-new"] {
+        assert_eq!(run.methods(graph), with_other, "{graph}: {}", run.text());
+    }
+    assert_eq!(run.methods("throughput"), with_other);
+    for name in with_other {
+        assert!(run.median("rate-new", name, 3.0) > 10.0, "{name}: {}", run.text());
+        let (first, complete) = (run.median("first", name, 0.0), run.median("complete-new", name, 0.0));
+        assert!(first <= complete, "{name}: first byte {first} ns, last byte {complete} ns");
+    }
+    assert!(run.text().contains("open loop over new connections:"), "{}", run.text());
+}
+
+#[test]
+fn a_server_that_runs_already_is_measured() {
+    let site = Scratch::new();
+    site.file("page.html", "x".repeat(2000));
+    let server = launch::serve(Mode::Prefork, 100, &[], site.path());
+    let url = format!("http://{}/page.html", server.address());
+    let run = little(&["--url", &url]).expect_success();
+    assert!(run.methods("rate-new").contains(&url.as_str()), "{}", run.text());
+    // It is another file than ours: unfair, and so labelled.
+    assert!(run.text().contains(&format!("unfair: {url} answers with 2000 bytes")), "{}", run.text());
+    assert_eq!(run.methods("throughput"), OWN);
+}
+
+#[test]
+fn commands_that_do_not_serve_are_told() {
+    little(&["--against", "no-such-command-{port}"]).expect_failure("it ended at once (exit status: 127)");
+    little(&["--against", "echo cannot bind {port} >&2; exit 3"]).expect_failure("it said: cannot bind");
+    little(&["--against", "sleep 100; : {port}"]).expect_failure("after 10 seconds it does not listen on 127.0.0.1:");
+}
+
+#[test]
+fn urls_that_do_not_answer_are_told() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    little(&["--url", &format!("http://{free}/")]).expect_failure("Connection refused");
+    little(&["--url", "https://127.0.0.1/"]).expect_failure("it does not begin with http://");
+    let site = Scratch::new();
+    let server = launch::serve(Mode::Prefork, 10, &[], site.path());
+    let missing = format!("http://{}/missing", server.address());
+    little(&["--url", &missing]).expect_failure(&format!("unable to measure {missing}: it answers with status 404"));
+}
+
+/// The servers of the process with this number: of the one that measures, which is its child.
+fn servers(bench: u32) -> Vec<u32> {
+    let parts = process::children(bench).into_iter();
+    parts.flat_map(|part| process::children(part.pid)).map(|server| server.pid).collect()
+}
+
+#[test]
+fn an_interruption_ends_servers_and_keeps_what_was_measured() {
+    let scratch = Scratch::new();
+    let temporary = scratch.dir("temporary");
+    let mut command = Command::new(tine());
+    command.args(["bench"]).args(LITTLE).arg("--out").arg(scratch.join("out")).env("TMPDIR", &temporary);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start it");
+    let pid = child.id();
+    guard::add(pid);
+    wait_until("all servers run", || servers(pid).len() >= OWN.len());
+    let servers = servers(pid);
+    send(pid, Signal::SIGINT);
+    let output = child.wait_with_output().expect("wait for it");
+    guard::remove(pid);
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    let alive: Vec<&u32> = servers.iter().filter(|&&server| process::is_alive(server)).collect();
+    assert!(alive.is_empty(), "{alive:?} of {servers:?}");
+    assert!(fs::read_dir(&temporary).expect("read it").next().is_none(), "a file is left");
+    assert!(scratch.join("out/samples.csv").exists());
+}
