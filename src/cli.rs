@@ -23,6 +23,8 @@ pub enum Request {
 
 /// Parses the arguments, the program's name first. The error is a message of one line.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let subcommand = if arguments.get(1).is_some_and(|word| word == "bench") { "bench" } else { "serve" };
     match command().try_get_matches_from(arguments) {
         Ok(matches) => match matches.subcommand() {
             Some(("serve", matches)) => Ok(Request::Serve(Box::new(Serve::from_matches(matches)?))),
@@ -33,13 +35,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, S
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::DisplayVersion => Ok(Request::Text(error.render().to_string())),
-            _ => Err(one_line(&error)),
+            _ => Err(one_line(&error, subcommand)),
         },
     }
 }
 
 /// clap's messages are paragraphs; a log wants a line.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, subcommand: &str) -> String {
     let text = error.render().to_string();
     let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
     let context = |kind| match error.get(kind) {
@@ -56,7 +58,7 @@ fn one_line(error: &clap::Error) -> String {
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
         line += &format!(" (possible values: {})", values.join(", "));
     }
-    line + " (tine serve --help tells all)"
+    line + &format!(" (tine {subcommand} --help tells all)")
 }
 
 /// The whole command.

@@ -50,7 +50,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u32).range(0..1024)),
             number("rounds", "N", "How often each method has its turn [default: 5; quick: 2]")
                 .value_parser(value_parser!(u32).range(1..=1000)),
-            number("children", "N", "The most processes held at once [default: 10000; quick: 300]")
+            number("children", "N", "The most processes held at once [default: 10000; quick: 1000]")
                 .value_parser(value_parser!(u32).range(1..=1_000_000)),
             number(
                 "against",
@@ -78,7 +78,7 @@ impl Bench {
         let plan = Plan {
             quick,
             rounds: number("rounds").unwrap_or(if quick { 2 } else { 5 }),
-            most_children: number("children").unwrap_or(if quick { 300 } else { 10_000 }),
+            most_children: number("children").unwrap_or(if quick { 1000 } else { 10_000 }),
             warm_up: if quick { 2 } else { 5 },
             pin: number("pin").map(|cpu| cpu as usize),
             against,

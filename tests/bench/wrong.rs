@@ -1,0 +1,102 @@
+//! What is asked wrongly, and what this machine will not give.
+
+use std::process::Command;
+
+use super::common::{Scratch, peer, run, scratch, tine};
+use super::{bench, story};
+
+/// Exit code, and one line on stderr with all of these words.
+#[track_caller]
+fn fails(command: &mut Command, code: i32, words: &[&str]) {
+    let output = run(command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {}", story(&output));
+    assert!(said.starts_with("tine: fatal: ") && said.lines().count() == 1, "{command:?}: {}", story(&output));
+    for word in words {
+        assert!(said.contains(word), "{command:?}: no {word:?} in {said}");
+    }
+}
+
+#[test]
+fn unknown_words() {
+    let out = Scratch::new();
+    fails(&mut bench(&["sleep"], out.path()), 100, &["'sleep'", "spawn", "memory", "all"]);
+    fails(&mut bench(&["spawn", "--rounds", "0"], out.path()), 100, &["--rounds"]);
+    fails(&mut bench(&["spawn", "--children", "many"], out.path()), 100, &["--children", "many"]);
+    fails(&mut bench(&["spawn", "--childern", "3"], out.path()), 100, &["--children", "tine bench --help"]);
+    // Without an experiment it tells what there is.
+    let output = run(Command::new(tine()).arg("bench"));
+    assert!(output.status.success() && story(&output).contains("Experiments:\n  spawn"), "{}", story(&output));
+}
+
+#[test]
+fn a_directory_that_nobody_may_write_to() {
+    let out = Scratch::new();
+    let file = out.file("file", "");
+    fails(
+        &mut bench(&["spawn"], &file.join("below")),
+        111,
+        &["unable to make", "file/below", "Not a directory", "--out"],
+    );
+    let closed = out.join("closed");
+    out.dir("closed");
+    scratch::set_mode(&closed, 0o555);
+    if scratch::is_root() {
+        // Who may write everywhere may not write there.
+        fails(
+            &mut bench(&["spawn"], "/proc/tine-bench".as_ref()),
+            111,
+            &["unable to make", "/proc/tine-bench", "--out"],
+        );
+    } else {
+        fails(&mut bench(&["spawn"], &closed), 111, &["unable to write", "samples.csv", "Permission denied", "--out"]);
+    }
+}
+
+#[test]
+fn an_earlier_run_that_is_none() {
+    let out = Scratch::new();
+    let compare = |path: &str| bench(&["spawn", "--compare", path], &out.join("out"));
+    fails(&mut compare("/no/such/file"), 111, &["unable to read", "/no/such/file", "No such file"]);
+    let strange = out.file("strange.csv", "hello\n").display().to_string();
+    fails(&mut compare(&strange), 111, &["unable to compare with", "line 1", "samples.csv"]);
+    assert!(!out.join("out").exists(), "nothing is written before it is known that it can be compared");
+}
+
+#[test]
+fn a_processor_that_is_not_there() {
+    let out = Scratch::new();
+    let output = run(&mut bench(&["spawn", "--quick", "--pin", "1000"], out.path()));
+    assert_eq!(output.status.code(), Some(111), "{}", story(&output));
+    assert!(story(&output).contains("failed: unable to stay on processor 1000"), "{}", story(&output));
+}
+
+/// Which limit, which value, how to raise it, and what was done instead.
+#[test]
+fn limits_too_low_are_told_and_kept_to() {
+    let (Some(prlimit), Some(setpriv)) = (peer("prlimit"), peer("setpriv")) else { return };
+    let out = Scratch::new();
+    scratch::set_mode(out.path(), 0o777);
+    let mut command = Command::new(prlimit);
+    command.arg("--nproc=1500:1500");
+    if scratch::is_root() {
+        if !scratch::reachable_by_nobody(&tine()) {
+            super::common::say("SKIPPED limits_too_low_are_told_and_kept_to: nobody cannot reach the program");
+            return;
+        }
+        // The limit does not hold for root.
+        command.arg(setpriv).args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    }
+    command
+        .arg(tine())
+        .args(["bench", "spawn", "--quick", "--rounds", "1", "--children", "30000", "--out"])
+        .arg(out.path());
+    let output = run(&mut command);
+    let said = story(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for part in ["limit: ulimit -u (RLIMIT_NPROC) is 1,500 and should be", "measured with up to", "ulimit -u 3"] {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    // It went on: there are samples from more than a hundred live children.
+    assert!(super::summary(out.path()).iter().any(|line| line.graph == "first" && line.x == "100"), "{said}");
+}
