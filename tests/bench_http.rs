@@ -66,6 +66,14 @@ fn commands_that_do_not_serve_are_told() {
 }
 
 #[test]
+fn a_command_without_a_port_is_wrong_usage() {
+    let run = little(&["--against", "true"]);
+    assert_eq!(run.output.status.code(), Some(100), "{}", run.text());
+    let line = "tine: fatal: unable to use --against 'true': it has no {port} to listen on";
+    assert!(run.text().starts_with(line), "{}", run.text());
+}
+
+#[test]
 fn urls_that_do_not_answer_are_told() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
     little(&["--url", &format!("http://{free}/")]).expect_failure("Connection refused");

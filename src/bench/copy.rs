@@ -36,7 +36,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         kind: Kind::Lines,
         x: Axis { label: "file size", unit: Unit::Bytes, scale: Scale::Log },
         y: Axis { label: "processor time", unit: Unit::NanosecondsPerMegabyte, scale: Scale::Log },
-        says: says,
+        says,
     }],
     seconds: [10, 2],
     // The reader should have a processor of its own.

@@ -55,7 +55,7 @@ pub fn command() -> Command {
             number(
                 "against",
                 "COMMAND",
-                "http: a further server, started by the shell with {port}\nreplaced; may be repeated",
+                "http: a further server, started by the shell; {port} becomes a\nfree port of 127.0.0.1, {root} the directory with our files;\nmay be repeated",
             )
             .action(ArgAction::Append),
             number("url", "URL", "http: a further server, which runs already; may be repeated")
@@ -71,13 +71,17 @@ impl Bench {
         let path = |name: &str| matches.get_one::<OsString>(name).map(PathBuf::from);
         let number = |name: &str| matches.get_one::<u32>(name).copied();
         let quick = matches.get_flag("quick");
+        let against = texts("against");
+        if let Some(command) = against.iter().find(|command| !command.contains("{port}")) {
+            return Err(format!("unable to use --against '{command}': it has no {{port}} to listen on"));
+        }
         let plan = Plan {
             quick,
             rounds: number("rounds").unwrap_or(if quick { 2 } else { 5 }),
             most_children: number("children").unwrap_or(if quick { 1000 } else { 10_000 }),
             warm_up: if quick { 2 } else { 5 },
             pin: number("pin").map(|cpu| cpu as usize),
-            against: texts("against"),
+            against,
             urls: texts("url"),
         };
         Ok(Bench {

@@ -63,7 +63,7 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
     let servers = (OWN.len() + plan.against.len() + plan.urls.len()) as u32;
     let most = limits::descriptors((plan.most_children / 10).max(1), servers, "idle connections", recorder);
     let servers = start(plan, most, &site, recorder)?;
-    let mut session = Session { plan, servers, stop: Arc::clone(&stop), rates: [None; 2], busiest: 0.0 };
+    let mut session = Session { plan, servers, stop: Arc::clone(&stop), rates: [0.0; 2], busiest: 0.0 };
     match session.measure(most, recorder) {
         // The user knows.
         Err(_) if stop.load(Ordering::Relaxed) => Ok(()),
@@ -105,7 +105,7 @@ struct Session<'p> {
     servers: Vec<Server>,
     stop: Arc<AtomicBool>,
     /// Requests a second in the open loop, over new connections and over kept ones.
-    rates: [Option<f64>; 2],
+    rates: [f64; 2],
     /// The most of a processor that the generator used in an open loop or a closed one.
     busiest: f64,
 }
@@ -121,6 +121,10 @@ impl Session<'_> {
         let runs = self.servers.len() as f64 * 4.0 * f64::from(self.plan.rounds) * steps.len() as f64;
         // A run takes a third more than it measures: it warms up, starts and ends.
         let seconds = (self.plan.pick(70.0, 5.0) / runs / 1.33).clamp(0.05, 2.0);
+        for kept in [false, true] {
+            recorder.progress(0, steps.len() as u64 + 1, "how much the servers can do");
+            self.rates[usize::from(kept)] = self.least(kept, seconds, recorder)? * SHARE;
+        }
         let mut held: Vec<Vec<TcpStream>> = self.servers.iter().map(|_| Vec::new()).collect();
         for (done, &step) in steps.iter().enumerate() {
             for (server, held) in self.servers.iter().zip(&mut held) {
@@ -141,6 +145,21 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The rate of the slowest server, each at its best: so a moment in which something else used the processors does not
+    /// make the open loop an idle one.
+    fn least(&self, kept: bool, seconds: f64, recorder: &mut Recorder) -> Result<f64, Trouble> {
+        let mut least = f64::INFINITY;
+        for server in &self.servers {
+            let load = Load { target: &server.target, kept, pace: Pace::Closed, connections: CLIENTS, seconds };
+            let mut best = 0.0;
+            for _ in 0..self.plan.pick(3, 1) {
+                best = f64::max(best, self.load(&load, recorder, server)?.rate);
+            }
+            least = least.min(best);
+        }
+        if least > 0.0 { Ok(least) } else { Err(Trouble::new("measure", "the servers", "one does not answer in time")) }
+    }
+
     /// A round over all servers: how much each can do, then how long it takes for less.
     fn round(
         &mut self,
@@ -152,20 +171,19 @@ impl Session<'_> {
         recorder: &mut Recorder,
     ) -> Result<(), Trouble> {
         let (rate_graph, time_graph) = if kept { ("rate-kept", "time-kept") } else { ("rate-new", "time-new") };
-        let (mut least, mut busiest) = (f64::INFINITY, self.busiest);
+        let mut busiest = self.busiest;
         for server in self.turns(round) {
             let load = Load { target: &server.target, kept, pace: Pace::Closed, connections: CLIENTS, seconds };
             let outcome = self.load(&load, recorder, server)?;
             recorder.sample(rate_graph, &server.name, f64::from(idle), outcome.rate);
             recorder.sample("generator", &server.name, 0.0, outcome.busy * 100.0);
             busiest = busiest.max(outcome.busy);
-            least = least.min(outcome.rate);
             if last && !kept {
                 add(recorder, "closed-new", &server.name, &outcome.complete);
             }
         }
         self.busiest = busiest;
-        let rate = *self.rates[usize::from(kept)].get_or_insert(least * SHARE);
+        let rate = self.rates[usize::from(kept)];
         for server in self.turns(round) {
             let load = Load { target: &server.target, kept, pace: Pace::Open(rate), connections: MOST, seconds };
             let outcome = self.load(&load, recorder, server)?;
@@ -216,9 +234,8 @@ impl Session<'_> {
             return Err(Trouble::told("interrupted"));
         }
         let outcome = load::run(load)?;
-        if outcome.rate == 0.0 {
-            let first = outcome.problems.first().map_or("it did not answer in time", |(problem, _)| problem);
-            return Err(Trouble::new("measure", load.target.url(), first));
+        if let (0.0, Some((problem, _))) = (outcome.rate, outcome.problems.first()) {
+            return Err(Trouble::new("measure", load.target.url(), problem));
         }
         for (problem, _) in &outcome.problems {
             recorder.note(&format!("{}: some requests failed, which are in no number: {problem}", server.name));
@@ -234,7 +251,6 @@ impl Session<'_> {
 
     fn warn(&self, recorder: &mut Recorder) {
         for (rate, kind) in self.rates.iter().zip(["new connections", "kept connections"]) {
-            let Some(rate) = rate else { continue };
             recorder.note(&format!(
                 "open loop over {kind}: {rate:.0} requests a second for each server, half of what the slowest one could do"
             ));

@@ -68,12 +68,9 @@ impl Server {
         })
     }
 
-    /// Starts a server by the user's command, in which `{port}` is a free port and `{root}` the files' directory.
+    /// Starts a server by the user's command, in which `{port}` stands for a free port and `{root}` for the
+    /// files' directory.
     pub fn against(command: &str, site: &Site) -> Result<Server, Trouble> {
-        if !command.contains("{port}") {
-            let reason = "it has no {port}, where the port to listen on is put";
-            return Err(Trouble::new("start", format_args!("'{command}'"), reason));
-        }
         let port = free_port().map_err(trouble("find", "a free port"))?;
         let serves_site = command.contains("{root}");
         let line = command.replace("{port}", &port.to_string());
