@@ -5,6 +5,34 @@ use crate::bench::experiment::{Experiment, Graph, Kind, Unit};
 use crate::bench::samples::{Results, Series};
 use crate::bench::stats::Summary;
 
+/// A graph's numbers for a terminal: lines as a matrix of medians, methods by x, with the tail where x is largest; other
+/// graphs whole. With an earlier run, how many times its median each is.
+fn short(graph: &Graph, series: &[Series], old: Option<&[Series]>) -> Vec<Vec<String>> {
+    if graph.kind != Kind::Lines {
+        return rows(graph, series, old);
+    }
+    let mut xs: Vec<f64> = series.iter().flat_map(|series| &series.points).map(|point| point.x).collect();
+    xs.sort_by(f64::total_cmp);
+    xs.dedup();
+    let mut heading = vec![format!("{}:", graph.x.label)];
+    heading.extend(xs.iter().map(|&x| number::text(graph.x.unit, x)));
+    heading.push("p99 at the last".into());
+    let mut table = vec![heading];
+    for series in series {
+        let before = old.and_then(|old| old.iter().find(|before| before.method == series.method));
+        let mut row = vec![series.method.clone()];
+        row.extend(xs.iter().map(|&x| {
+            let Some(now) = series.at(x) else { return String::new() };
+            let median = number::text(graph.y.unit, now.median);
+            let ratio = before.and_then(|before| ratio(now, before.at(x)?));
+            median + &ratio.map(|ratio| format!(" (×{ratio})")).unwrap_or_default()
+        }));
+        row.extend(series.points.last().map(|point| number::text(graph.y.unit, point.summary.p99)));
+        table.push(row);
+    }
+    table
+}
+
 /// A graph's numbers: the first row is the heading, the first column the method.
 pub fn rows(graph: &Graph, series: &[Series], old: Option<&[Series]>) -> Vec<Vec<String>> {
     let lines = graph.kind == Kind::Lines;
@@ -28,7 +56,9 @@ pub fn rows(graph: &Graph, series: &[Series], old: Option<&[Series]>) -> Vec<Vec
             if old.is_some() {
                 let before = before.and_then(|before| places(graph, before).into_iter().find(|(at, _)| *at == x));
                 row.extend(match before {
-                    Some((_, before)) => [number::text(graph.y.unit, before.median), ratio(&summary, &before)],
+                    Some((_, before)) => {
+                        [number::text(graph.y.unit, before.median), ratio(&summary, &before).unwrap_or_default()]
+                    }
                     None => [String::new(), String::new()],
                 });
             }
@@ -57,8 +87,8 @@ pub fn compared(graph: &Graph, series: &[Series], old: &[Series]) -> Option<Stri
     ))
 }
 
-fn ratio(now: &Summary, before: &Summary) -> String {
-    if before.median > 0.0 { format!("{:.2}", now.median / before.median) } else { String::new() }
+fn ratio(now: &Summary, before: &Summary) -> Option<String> {
+    (before.median > 0.0).then(|| format!("{:.2}", now.median / before.median))
 }
 
 /// The summaries that a graph shows of a series, with their x where that matters.
@@ -72,10 +102,10 @@ pub fn places(graph: &Graph, series: &Series) -> Vec<(Option<f64>, Summary)> {
 
 /// An experiment's tables, one for each graph, and what else there is to say, for a terminal.
 pub fn text(experiment: &Experiment, results: &Results, old: Option<&Results>) -> String {
-    let mut text = format!("\n{}: {}\n", experiment.name, experiment.about);
+    let mut text = format!("\n== {}: {}\n", experiment.name, experiment.about);
     for (graph, series) in results.graphs(experiment.graphs) {
         let old = old.map(|old| old.series(graph.name));
-        let table = columns(&rows(graph, &series, old.as_deref()));
+        let table = columns(&short(graph, &series, old.as_deref()));
         text += &format!("\n  {}\n{table}  {}\n", graph.title, (graph.says)(graph, &series));
         if let Some(sentence) = old.and_then(|old| compared(graph, &series, &old)) {
             text += &format!("  {sentence}\n");

@@ -12,8 +12,6 @@ mod programs;
 mod sentences;
 mod threads;
 
-use std::fmt;
-
 use super::experiment::{Axis, Experiment, Graph, Kind, Scale, Unit};
 use super::plan::Plan;
 use super::recorder::Recorder;
@@ -133,8 +131,7 @@ impl Task {
         let [round, samples, warm_up, heap, graph, steps, methods @ ..] = words else {
             return Err(Trouble::new("begin", "a task", "words are missing"));
         };
-        let strange =
-            |word: &str| Trouble::new("begin", "a task", fmt::from_fn(|f| write!(f, "{word:?} is no number")));
+        let strange = |word: &str| Trouble::new("begin", "a task", format_args!("{word:?} is no number"));
         let number = |word: &String| word.parse::<u32>().map_err(|_| strange(word));
         let steps: Result<Vec<u32>, Trouble> = steps.split(',').map(|step| number(&step.to_owned())).collect();
         Ok(Task {

@@ -13,11 +13,14 @@ use crate::bench::roles;
 use crate::bench::sys::Program;
 use crate::bench::trouble::{Trouble, trouble};
 
+/// An executable, and its arguments from its own name on.
+type Found = (PathBuf, Vec<&'static str>);
+
 /// A kind of executable.
 pub struct Kind {
     /// As the pictures call it.
     pub name: &'static str,
-    find: fn() -> Result<(PathBuf, Vec<&'static str>), Trouble>,
+    find: fn() -> Result<Found, Trouble>,
 }
 
 /// Without libc.
@@ -40,7 +43,7 @@ pub fn absence(kind: &Kind) -> Option<Trouble> {
     (kind.find)().err()
 }
 
-fn beside() -> Result<(PathBuf, Vec<&'static str>), Trouble> {
+fn beside() -> Result<Found, Trouble> {
     let path = env::current_exe().map_err(trouble("find", "this program"))?.with_file_name("tine-time");
     if path.is_file() {
         Ok((path, vec!["tine-time"]))
@@ -50,11 +53,11 @@ fn beside() -> Result<(PathBuf, Vec<&'static str>), Trouble> {
     }
 }
 
-fn own() -> Result<(PathBuf, Vec<&'static str>), Trouble> {
+fn own() -> Result<Found, Trouble> {
     Ok((env::current_exe().map_err(trouble("find", "this program"))?, vec!["tine", roles::WORD, "byte"]))
 }
 
-fn dynamic() -> Result<(PathBuf, Vec<&'static str>), Trouble> {
+fn dynamic() -> Result<Found, Trouble> {
     let places = ["/usr/bin/echo", "/bin/echo"].map(Path::new);
     let found = places.into_iter().find(|path| asks_for_a_loader(path).unwrap_or(false));
     let path = found.ok_or_else(|| Trouble::new("execute", "echo", "there is none that is linked dynamically"))?;

@@ -29,7 +29,7 @@ struct Place {
 const PERCENTILES: [f64; 13] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999, 0.99999];
 
 /// A value beyond so many medians does not widen the picture: it is marked at the edge.
-const FAR: f64 = 6.0;
+const FAR: f64 = 4.0;
 
 /// Draws them below what is on the canvas already.
 pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series], form: Form) {
@@ -55,7 +55,10 @@ pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series
         None => [p.y; 3],
     });
     let vertical = Scale::over(reach, graph.y.scale, graph.y.unit, (bottom, top)).loosen(0.04);
-    axes(canvas, graph, form, &horizontal, &vertical, [left, right, top, bottom]);
+    let mut xs: Vec<f64> = all().map(|p| p.x).collect();
+    xs.sort_by(f64::total_cmp);
+    xs.dedup();
+    axes(canvas, graph, form, xs, &horizontal, &vertical, [left, right, top, bottom]);
     // Many bands on each other are fog.
     let thin = if series.len() > 4 { " thin" } else { "" };
     for curve in &curves {
@@ -108,6 +111,7 @@ fn axes(
     canvas: &mut Canvas,
     graph: &Graph,
     form: Form,
+    xs: Vec<f64>,
     horizontal: &Scale,
     vertical: &Scale,
     [left, right, top, bottom]: [f64; 4],
@@ -122,8 +126,9 @@ fn axes(
         let there = shares.filter(|share| !horizontal.is_beyond(1.0 / (1.0 - share) * 0.999));
         there.map(|share| (1.0 / (1.0 - share), format!("{} %", percent(share)))).collect()
     } else {
-        let about = if form == Form::Narrow { 5 } else { 7 };
-        horizontal.ticks(about).into_iter().map(|tick| (tick, number::text(graph.x.unit, tick))).collect()
+        // Where it was measured, if that is few places.
+        let ticks = if xs.len() <= 8 { xs } else { horizontal.ticks(if form == Form::Narrow { 5 } else { 7 }) };
+        ticks.into_iter().map(|tick| (tick, number::text(graph.x.unit, tick))).collect()
     };
     let mut free_from = f64::NEG_INFINITY;
     for (tick, text) in ticks {

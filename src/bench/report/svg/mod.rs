@@ -9,6 +9,7 @@ mod scale;
 use super::number;
 use crate::bench::experiment::{Graph, Kind};
 use crate::bench::samples::Series;
+use crate::bench::says;
 use paint::Canvas;
 pub use paint::{STYLE, escape};
 
@@ -36,9 +37,14 @@ pub fn draw(graph: &Graph, series: &[Series], old: &[Series], form: Form) -> Str
     if form == Form::File {
         canvas.heading(graph.title);
     }
-    match graph.kind {
-        Kind::Lines | Kind::Distribution => curves::draw(&mut canvas, graph, series, old, form),
-        Kind::Bars => bars::draw(&mut canvas, graph, series, old, form),
+    match (graph.kind, only_x(series)) {
+        // A line needs two places.
+        (Kind::Lines, Some(x)) => {
+            let place = says::at(graph, x);
+            bars::draw(&mut canvas, graph, series, old, form, &format!("{}, {}", graph.y.label, uncapital(&place)));
+        }
+        (Kind::Bars, _) => bars::draw(&mut canvas, graph, series, old, form, graph.y.label),
+        (Kind::Lines | Kind::Distribution, _) => curves::draw(&mut canvas, graph, series, old, form),
     }
     let (width, height) = (canvas.width, canvas.height);
     let style = if form == Form::File { format!("<style>{STYLE}</style>") } else { String::new() };
@@ -56,6 +62,19 @@ pub fn draw(graph: &Graph, series: &[Series], old: &[Series], form: Form) -> Str
         escape(&(graph.says)(graph, series)),
         canvas.body
     )
+}
+
+/// The x of all points, if there is but one.
+fn only_x(series: &[Series]) -> Option<f64> {
+    let mut xs = series.iter().flat_map(|series| &series.points).map(|point| point.x);
+    let first = xs.next()?;
+    xs.all(|x| x == first).then_some(first)
+}
+
+/// With the first letter small.
+fn uncapital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// With the first letter large.

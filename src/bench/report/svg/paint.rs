@@ -125,7 +125,12 @@ fn element(shape: &str) -> &str {
 
 /// Roughly how wide a text is at 13 pixels: letters differ, and a little too much is no harm.
 pub fn text_width(text: &str) -> f64 {
-    text.chars().map(|c| if "ijl.,:' ft()".contains(c) { 4.3 } else { 7.3 }).sum()
+    let width = |c| match c {
+        'i' | 'j' | 'l' | 'f' | 't' | 'r' | '.' | ',' | ':' | '\'' | ' ' | '(' | ')' => 4.8,
+        'm' | 'w' | '+' | '_' | 'A'..='Z' => 10.0,
+        _ => 7.9,
+    };
+    text.chars().map(width).sum()
 }
 
 /// For text and attributes.
