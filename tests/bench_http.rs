@@ -45,6 +45,20 @@ fn our_modes_and_another_server_are_measured() {
     assert!(run.text().contains("open loop over new connections:"), "{}", run.text());
 }
 
+/// What `cargo install` leaves out: the handlers' executables, one of which vfork starts.
+#[test]
+fn a_mode_that_cannot_start_is_told_and_left_out() {
+    let alone = Scratch::new();
+    let path = alone.join("tine");
+    fs::hard_link(tine(), &path).expect("link the program");
+    let mut command = Command::new(&path);
+    command.args(["bench", "--quick"]);
+    let run = laboratory::run(command, &LITTLE).expect_success();
+    assert_eq!(run.methods("rate-new"), ["fork", "one-shot", "prefork"]);
+    assert!(run.text().contains("not measured: vfork: unable to start 'vfork'"), "{}", run.text());
+    assert!(run.text().contains("tine-http"), "{}", run.text());
+}
+
 #[test]
 fn a_server_that_runs_already_is_measured() {
     let site = Scratch::new();

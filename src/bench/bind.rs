@@ -25,7 +25,8 @@ pub const EXPERIMENT: Experiment = Experiment {
         name: "bind",
         title: "bind while many sockets are bound",
         method: "One process holds so many TCP sockets on one address, each with its port, and so many on one port, \
-                 each with its address in 127.0.0.0/8, and times bind alone.",
+                 each with its address in 127.0.0.0/8, and times bind alone: to a port that the kernel chooses, to a free one, \
+                 and to the one that those others share, with another address.",
         kind: Kind::Lines,
         x: Axis { label: "bound sockets", unit: Unit::Count, scale: Scale::Log },
         y: Axis { label: "time of the call", unit: Unit::Nanoseconds, scale: Scale::Log },
@@ -51,9 +52,9 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
         ports.fill(step).and_then(|()| addresses.fill(step)).map_err(trouble("bind", &object))?;
         meter
             .rounds(plan, plan.pick(200, 50), |meter| {
-                timed(meter, "any port", SocketAddrV4::new(MANY_PORTS, 0))?;
+                timed(meter, "port 0", SocketAddrV4::new(MANY_PORTS, 0))?;
                 timed(meter, "a named port", SocketAddrV4::new(MANY_PORTS, ports.free()?))?;
-                timed(meter, "a port that others have elsewhere", addresses.next())
+                timed(meter, "a shared port", addresses.next())
             })
             .map_err(trouble("bind", &object))?;
     }

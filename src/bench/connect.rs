@@ -52,8 +52,8 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
         }
         meter
             .rounds(plan, plan.pick(200, 50), |meter| {
-                open(meter, "connect to the same address", &crowded)?;
-                open(meter, "connect to another address", &quiet).map(drop)
+                open(meter, "connect, same address", &crowded)?;
+                open(meter, "connect, another", &quiet).map(drop)
             })
             .map_err(trouble("open", &object))?;
     }

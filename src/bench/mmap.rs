@@ -21,7 +21,7 @@ pub const EXPERIMENT: Experiment = Experiment {
         name: "mmap",
         title: "A mapping while a process has many",
         method: "One process holds mappings of a page each and times another one: of a file's page that is in the page \
-                 cache, and of a new page. The first touch is the page fault.",
+                 cache, and of a new page. A fault is the first touch of a page.",
         kind: Kind::Lines,
         x: Axis { label: "mappings", unit: Unit::Count, scale: Scale::Log },
         y: Axis { label: "time of the call or the touch", unit: Unit::Nanoseconds, scale: Scale::Log },
@@ -53,10 +53,10 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
 /// Each call once.
 fn turn(meter: &mut Meter<'_>, file: &File) -> io::Result<()> {
     let mapping = meter.timed("mmap", || Mapping::of_file(file, PAGE))?;
-    meter.timed("first read of a cached page", || mapping.read(0));
+    meter.timed("read fault", || mapping.read(0));
     meter.timed("munmap", || drop(mapping));
     let mut page = Mapping::anonymous(PAGE, Access::Write)?;
-    meter.timed("first write to a new page", || page.write(0));
+    meter.timed("write fault", || page.write(0));
     Ok(())
 }
 

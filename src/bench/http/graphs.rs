@@ -5,9 +5,12 @@ use crate::bench::report::number;
 use crate::bench::samples::Series;
 use crate::bench::says;
 
+/// Where it is told that a server is missing.
+pub const FIRST: &str = "rate-new";
+
 /// All of them.
 pub const ALL: &[Graph] = &[
-    rate("rate-new", "Requests a second, each over a connection of its own"),
+    rate(FIRST, "Requests a second, each over a connection of its own"),
     rate("rate-kept", "Requests a second over kept connections"),
     time("time-new", "Time for a request over a connection of its own"),
     time("time-kept", "Time for a request over a kept connection"),

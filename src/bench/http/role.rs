@@ -39,7 +39,7 @@ fn parse(arguments: &[String]) -> Result<(Target, bool, Pace, u32, f64), Trouble
         _ => return Err(wrong()),
     };
     let (pace, connections) = match pace.strip_suffix("/s") {
-        Some(rate) => (Pace::Open(rate.parse().map_err(|_| wrong())?), super::MOST),
+        Some(rate) => (Pace::Open(rate.parse().map_err(|_| wrong())?), super::session::MOST),
         None => (Pace::Closed, pace.parse().map_err(|_| wrong())?),
     };
     let seconds = seconds.parse().ok().filter(|&seconds: &f64| (0.01..3600.0).contains(&seconds)).ok_or_else(wrong)?;

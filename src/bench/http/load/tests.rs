@@ -51,7 +51,7 @@ fn slow(outcome: &Outcome, at_least: Duration) -> u64 {
 #[test]
 fn an_open_loop_omits_nothing() {
     let open = outcome(Pace::Open(200.0));
-    assert!(slow(&open, STALL / 2) >= 20, "{open:?}");
+    assert!(slow(&open, STALL / 2) >= 20, "{} waited long", slow(&open, STALL / 2));
     assert_eq!((open.unanswered, open.problems.as_slice()), (0, &[][..]));
     assert!((100.0..300.0).contains(&open.rate), "{}", open.rate);
 }
@@ -61,8 +61,9 @@ fn a_closed_loop_asks_when_it_was_answered() {
     let closed = outcome(Pace::Closed);
     // The stall is within the warm-up: a fast server is at its answer number 20 at once.
     let total: u64 = closed.complete.iter().map(|(_, count)| count).sum();
-    assert!(total >= closed.rate as u64 && closed.rate > 0.0, "{closed:?}");
-    assert!(slow(&closed, STALL) <= 1, "one client waited once: {closed:?}");
+    // One may have been asked before, and answered within, the measured time: it is in the rate and in no time.
+    assert!(closed.rate > 0.0 && total + 1 >= closed.rate as u64, "{total} times, {} answers", closed.rate);
+    assert!(slow(&closed, STALL) <= 1, "one client waited once, not {} times", slow(&closed, STALL));
 }
 
 #[test]
