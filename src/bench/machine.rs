@@ -106,6 +106,11 @@ pub fn tasks() -> Option<u64> {
     fs::read_to_string("/proc/loadavg").ok()?.split([' ', '/']).nth(4)?.parse().ok()
 }
 
+/// Whether there is a process with this number.
+pub fn exists(pid: u32) -> bool {
+    fs::exists(format!("/proc/{pid}")).unwrap_or(false)
+}
+
 /// The children of a process.
 pub fn children(of: u32) -> Vec<u32> {
     let of = of.cast_signed();

@@ -1,8 +1,12 @@
 //! `memory`: what a held connection takes, all of it: the process, the kernel's part, both ends' sockets.
 //!
-//! A server is started, so many connections are made, each asks for a small file, gets it, and stays. The difference of
-//! MemAvailable before the server and then, by connections, is what a connection takes. What is in it comes from /proc:
-//! the pages of the child that nobody shares with it in full (Pss), and its page tables.
+//! A server is started, so many connections are made, each asks for a small file, gets it, and stays. How much more memory
+//! is in use then than before the server, by connections, is what a connection takes. What is in it comes from /proc: the
+//! child's pages (Pss), and its page tables.
+//!
+//! In use is the sum of what the kernel counts as used, not the fall of MemAvailable: since Linux 6.7 each processor may
+//! keep a good part of the memory that was freed, which no counter has as free. After the first server had ended, the
+//! next would seem to take nothing.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -32,8 +36,9 @@ pub const EXPERIMENT: Experiment = Experiment {
         Graph {
             name: "held",
             title: "Memory for one held connection",
-            method: "MemAvailable before the server is started and with all connections held, by their number: the \
-                     server, its children, what the kernel keeps for them, and the sockets of both ends.",
+            method: "What /proc/meminfo has as used by processes and kernel (AnonPages, Shmem, PageTables, KernelStack, \
+                     Slab, Percpu) with all connections held, less what it was before the server was started, by \
+                     connections: the server, its children, and the sockets of both ends.",
             kind: Kind::Lines,
             x: CONNECTIONS,
             y: Axis { label: "memory for each connection", unit: Unit::Bytes, scale: Scale::Linear },
@@ -82,7 +87,7 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
     let site = Site::make().map_err(trouble("make", "files to serve"))?;
     let modes = || OWN.iter().filter(|(name, _)| MODES.contains(name));
     let total = u64::from(rounds) * modes().count() as u64 * steps.iter().map(|&step| u64::from(step)).sum::<u64>();
-    let mut done = 0;
+    let (mut done, mut disturbed, mut worst) = (0, 0, 0.0_f64);
     // The first server fills caches that stay: it is not counted.
     if let Some((name, options)) = modes().next() {
         hold(name, options, steps[0], &site)?;
@@ -92,7 +97,11 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
         for &step in &steps {
             for (name, options) in modes() {
                 recorder.progress(done, total, &format!("{name}, {step} connections"));
-                let taken = hold_undisturbed(name, options, step, &site, recorder)?;
+                let taken = hold_undisturbed(name, options, step, &site)?;
+                if !taken.is_calm() {
+                    disturbed += 1;
+                    worst = worst.max(taken.disturbance);
+                }
                 let x = f64::from(step);
                 recorder.sample("held", name, x, taken.each);
                 for (pages, tables) in taken.children {
@@ -103,43 +112,30 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
             }
         }
     }
+    if disturbed > 0 {
+        let most = number::text(Unit::Bytes, worst);
+        recorder.note(&format!(
+            "other programs changed the machine's memory in {disturbed} measurements, by up to {most} for each connection"
+        ));
+    }
     Ok(())
 }
 
-/// Holds connections again while others change the machine's memory meanwhile, but not for ever.
-fn hold_undisturbed(
-    name: &str,
-    options: &[&str],
-    count: u32,
-    site: &Site,
-    recorder: &mut Recorder,
-) -> Result<Taken, Trouble> {
-    const TRIES: u32 = 2;
-    let mut least = hold(name, options, count, site)?;
-    for _ in 1..TRIES {
-        if least.is_calm() {
-            return Ok(least);
-        }
-        let taken = hold(name, options, count, site)?;
-        if taken.disturbance < least.disturbance {
-            least = taken;
-        }
+/// Holds connections, and once more where others changed the machine's memory meanwhile.
+fn hold_undisturbed(name: &str, options: &[&str], count: u32, site: &Site) -> Result<Taken, Trouble> {
+    let first = hold(name, options, count, site)?;
+    if first.is_calm() {
+        return Ok(first);
     }
-    if !least.is_calm() {
-        recorder.note(&format!(
-            "other programs changed the machine's memory by {} for each connection while {count} were held by {name}, at \
-             the best of {TRIES} tries",
-            number::text(Unit::Bytes, least.disturbance)
-        ));
-    }
-    Ok(least)
+    let second = hold(name, options, count, site)?;
+    Ok(if second.disturbance < first.disturbance { second } else { first })
 }
 
 /// What was taken, in bytes.
 struct Taken {
     /// By each connection.
     each: f64,
-    /// How much less, or more, was given back in the end, by each connection.
+    /// How much more or less was given back in the end, by each connection.
     disturbance: f64,
     /// By some children: pages, and page tables.
     children: Vec<(f64, f64)>,
@@ -153,7 +149,6 @@ impl Taken {
 
 /// Starts a server in this mode, holds so many connections, and looks.
 fn hold(name: &str, options: &[&str], count: u32, site: &Site) -> Result<Taken, Trouble> {
-    let tasks = machine::tasks().unwrap_or(0);
     let before = settled()?;
     let server = Server::own(name, options, count, site)?;
     let address = server.target.address;
@@ -163,9 +158,9 @@ fn hold(name: &str, options: &[&str], count: u32, site: &Site) -> Result<Taken, 
         let held = connect(address, &request);
         connections.push(held.map_err(trouble("hold", format_args!("connection {number} to {name}")))?);
     }
-    let after = available()?;
+    let after = used()?;
     let children = server.pid().map(machine::children).unwrap_or_default();
-    let children = children.into_iter().take(LOOKED_INTO).filter_map(look_into).collect();
+    let looked_into = children.iter().take(LOOKED_INTO).filter_map(|&pid| look_into(pid)).collect();
     for connection in &connections {
         // Without the minute that the kernel remembers an orderly end for: there are many connections to come.
         let _ = setsockopt(connection, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 });
@@ -173,27 +168,27 @@ fn hold(name: &str, options: &[&str], count: u32, site: &Site) -> Result<Taken, 
     drop(connections);
     drop(server);
     let deadline = Instant::now() + PATIENCE;
-    while machine::tasks().is_some_and(|now| now > tasks + 5) && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(20));
+    while children.iter().any(|&pid| machine::exists(pid)) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
     }
     let given_back = settled()?;
     let each = |bytes: f64| bytes / f64::from(count);
     Ok(Taken {
-        each: each((before + given_back) / 2.0 - after),
+        each: each(after - (before + given_back) / 2.0),
         disturbance: each((before - given_back).abs()),
-        children,
+        children: looked_into,
     })
 }
 
-/// What is available when it changes no more: what has ended gives its memory back little by little.
+/// What is used when it changes no more: what has ended gives its memory back little by little.
 fn settled() -> Result<f64, Trouble> {
     const CALM: f64 = 512.0 * 1024.0;
     let deadline = Instant::now() + Duration::from_secs(1);
-    let mut last = available()?;
+    let mut last = used()?;
     let mut calm = 0;
     while calm < 3 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(25));
-        let now = available()?;
+        let now = used()?;
         calm = if (now - last).abs() < CALM { calm + 1 } else { 0 };
         last = now;
     }
@@ -220,11 +215,14 @@ fn connect(address: SocketAddr, request: &[u8]) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn available() -> Result<f64, Trouble> {
-    let kilobytes = machine::meminfo("MemAvailable");
-    kilobytes
-        .map(|kib| kib as f64 * 1024.0)
-        .ok_or_else(|| Trouble::new("read", "MemAvailable", "/proc/meminfo has none"))
+/// Memory in use, in bytes, without caches of files.
+fn used() -> Result<f64, Trouble> {
+    let fields = ["AnonPages", "Shmem", "PageTables", "KernelStack", "Slab", "Percpu"];
+    let sizes = fields.map(|field| machine::meminfo(field).unwrap_or(0));
+    if sizes[0] == 0 {
+        return Err(Trouble::new("read", "/proc/meminfo", "it has no AnonPages"));
+    }
+    Ok(sizes.iter().sum::<u64>() as f64 * 1024.0)
 }
 
 /// A child's pages and page tables, in bytes.

@@ -10,7 +10,7 @@ pub fn growth(graph: &Graph, series: &[Series]) -> String {
     let Some(last) = last(series) else { return nothing() };
     let ends = sorted(series.iter().filter_map(|s| Some((s.method.as_str(), s.at(last)?))));
     let (Some(least), Some(most)) = (ends.first(), ends.last()) else { return nothing() };
-    let show = |value| number::text(graph.y.unit, value);
+    let (show, verb) = (|value| number::text(graph.y.unit, value), verb(graph));
     let grown = series.iter().filter_map(|s| {
         let (first, last) = (s.points.first()?, s.points.last()?);
         (first.x < last.x && first.summary.median > 0.0)
@@ -26,10 +26,10 @@ pub fn growth(graph: &Graph, series: &[Series]) -> String {
         None => String::new(),
     };
     if ends.len() == 1 {
-        return format!("{} {} is {}{growth}.", at(graph, last), least.0, show(least.1));
+        return format!("{} {} {verb} {}{growth}.", at(graph, last), least.0, show(least.1));
     }
     format!(
-        "{} {} is {} and {} {}, {} as much{growth}.",
+        "{} {} {verb} {} and {} {}, {} as much{growth}.",
         at(graph, last),
         least.0,
         show(least.1),
@@ -48,7 +48,7 @@ pub fn bars(graph: &Graph, series: &[Series]) -> String {
     let others: Vec<String> =
         rest.iter().map(|(method, value)| format!("{method} {}", number::factor(value / least.1))).collect();
     let beside = if others.is_empty() { String::new() } else { format!(", {} as much", list(&others)) };
-    format!("{} is {}{beside}.", capital(least.0), number::text(graph.y.unit, least.1))
+    format!("{} {} {}{beside}.", capital(least.0), verb(graph), number::text(graph.y.unit, least.1))
 }
 
 /// For distributions: the median and the tail of the best and the worst.
@@ -64,6 +64,15 @@ pub fn tails(graph: &Graph, series: &[Series]) -> String {
         (Some(least), Some(most)) if all.len() > 1 => format!("{}; {}.", capital(&one(least)), one(most)),
         (Some(only), _) => format!("{}.", capital(&one(only))),
         (None, _) => nothing(),
+    }
+}
+
+/// What methods do in this graph.
+fn verb(graph: &Graph) -> &'static str {
+    match graph.y.unit {
+        Unit::Nanoseconds | Unit::Bytes | Unit::NanosecondsPerMegabyte => "takes",
+        Unit::PerSecond | Unit::BytesPerSecond => "reaches",
+        Unit::Count | Unit::Percent => "is at",
     }
 }
 
@@ -133,12 +142,12 @@ mod tests {
             series(&[("fork", 1.0, 50e3), ("fork", 100.0, 200e3), ("thread", 1.0, 20e3), ("thread", 100.0, 20e3)]);
         assert_eq!(
             growth(graph, &both),
-            "With 100 live children thread is 20 µs and fork 200 µs, 10 times as much; fork grows the most on the way \
+            "With 100 live children thread takes 20 µs and fork 200 µs, 10 times as much; fork grows the most on the way \
              there, by 4 times."
         );
-        assert_eq!(growth(graph, &series(&[("fork", 1.0, 50e3)])), "With 1 live children fork is 50 µs.");
+        assert_eq!(growth(graph, &series(&[("fork", 1.0, 50e3)])), "With 1 live children fork takes 50 µs.");
         assert_eq!(growth(graph, &[]), nothing());
-        assert_eq!(bars(graph, &both), "Thread is 20 µs, fork 2.5 times as much.");
+        assert_eq!(bars(graph, &both), "Thread takes 20 µs, fork 2.5 times as much.");
         assert_eq!(
             tails(graph, &both),
             "Thread takes 20 µs in the median and 20 µs at the 99th percentile; fork takes 50 µs in the median and 200 µs \

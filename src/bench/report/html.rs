@@ -67,14 +67,16 @@ impl Page<'_> {
         }
         text += "</header>\n<nav>\n<h2>In short</h2>\n<ul>\n";
         for (experiment, results) in self.done {
-            for (graph, series) in results.graphs(experiment.graphs) {
-                let says = (graph.says)(graph, &series);
-                text += &format!(
-                    "<li><a href=\"#{}\">{}</a> {}</li>\n",
-                    id(experiment, graph),
-                    escape(graph.title),
-                    escape(&says)
-                );
+            let graphs = results.graphs(experiment.graphs);
+            let link = |graph: &Graph| format!("<a href=\"#{}\">{}</a>", id(experiment, graph), escape(graph.title));
+            // What matters most comes first in an experiment; the others are pointed at.
+            if let Some(((first, series), rest)) = graphs.split_first() {
+                text += &format!("<li><b>{}</b> {}", link(first), escape(&(first.says)(first, series)));
+                let rest: Vec<String> = rest.iter().map(|(graph, _)| link(graph)).collect();
+                if !rest.is_empty() {
+                    text += &format!(" <span class=\"more\">{}</span>", rest.join(" · "));
+                }
+                text += "</li>\n";
             }
         }
         text + "</ul>\n</nav>\n"

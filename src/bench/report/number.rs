@@ -28,9 +28,14 @@ pub fn name(unit: Unit) -> &'static str {
     }
 }
 
-/// How many times: "2.4 times".
+/// How many times, in two digits: "2.4 times".
 pub fn factor(factor: f64) -> String {
-    if factor.is_finite() { format!("{} times", digits(factor)) } else { "many times".into() }
+    match factor {
+        f if !f.is_finite() => "many times".into(),
+        f if f >= 9.95 => format!("{} times", count(f.round())),
+        f if f >= 0.995 => format!("{} times", digits((f * 10.0).round() / 10.0)),
+        f => format!("{} times", digits((f * 100.0).round() / 100.0)),
+    }
 }
 
 fn scaled(value: f64, step: f64, units: &[&str], last: &str) -> String {
@@ -86,6 +91,7 @@ mod tests {
         assert_eq!(text(Unit::Count, 1_234_567.0), "1,234,567");
         assert_eq!(text(Unit::Count, 2.5), "2.5");
         assert_eq!(text(Unit::PerSecond, 100.0), "100/s");
-        assert_eq!([factor(2.4), factor(1.0 / 0.0)], ["2.4 times", "many times"]);
+        let factors = [0.951, 1.0, 2.44, 18.4, 12_345.6, f64::INFINITY].map(factor);
+        assert_eq!(factors, ["0.95 times", "1 times", "2.4 times", "18 times", "12,346 times", "many times"]);
     }
 }
