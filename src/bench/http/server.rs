@@ -35,6 +35,8 @@ pub struct Server {
     pub target: Target,
     /// Whether the large file is on it too.
     pub has_large: bool,
+    /// Whether it keeps connections. True until it was asked.
+    pub keeps: bool,
     process: Option<Process>,
 }
 
@@ -64,6 +66,7 @@ impl Server {
             name: name.to_owned(),
             target: Target::new(address, SMALL.0),
             has_large: true,
+            keeps: true,
             process: Some(process),
         })
     }
@@ -91,7 +94,7 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         let target = Target::new(address, if serves_site { SMALL.0 } else { "/" });
-        Ok(Server { name, target, has_large: serves_site, process: Some(process) })
+        Ok(Server { name, target, has_large: serves_site, keeps: true, process: Some(process) })
     }
 
     /// The process that was started, if one was.
@@ -102,7 +105,7 @@ impl Server {
     /// A server that runs already.
     pub fn at(url: &str) -> Result<Server, Trouble> {
         let target = Target::from_url(url)?;
-        Ok(Server { name: target.url(), target, has_large: false, process: None })
+        Ok(Server { name: target.url(), target, has_large: false, keeps: true, process: None })
     }
 }
 
