@@ -121,6 +121,8 @@ fn limits_too_low_are_told_and_kept_to() {
     for part in ["limit: ulimit -u (RLIMIT_NPROC) is 1,500 and should be", "measured with up to", "ulimit -u 3"] {
         assert!(said.contains(part), "no {part:?} in\n{said}");
     }
-    // It went on: there are samples from more than a hundred live children.
-    assert!(super::summary(out.path()).iter().any(|line| line.graph == "first" && line.x == "100"), "{said}");
+    // It went on with as many as it said.
+    let told = said.split_once("measured with up to ").and_then(|(_, rest)| rest.split(' ').next()).expect("a number");
+    let reached = super::summary(out.path()).into_iter().any(|line| line.graph == "first" && line.x == told);
+    assert!(reached || said.contains("no more than"), "nothing was measured at {told}\n{said}");
 }
