@@ -90,6 +90,20 @@ fn arrows_run_one_way() {
     }
 }
 
+/// The laboratory measures our servers as it does others': as processes.
+#[test]
+fn the_laboratory_imports_nothing_that_it_measures() {
+    let files = sources(&root().join("src/bench"));
+    assert!(files.len() > 20, "the check is able to fail");
+    for path in files {
+        let source = fs::read_to_string(&path).expect("read it");
+        let code = |line: &&str| !line.trim_start().starts_with("//");
+        let parts = ["tcpserver::", "handlers::", "crate::serve", "crate::settings"];
+        let named = source.lines().filter(code).find(|line| parts.iter().any(|part| line.contains(part)));
+        assert_eq!(named, None, "{}", path.display());
+    }
+}
+
 #[test]
 fn unsafe_lives_in_named_files() {
     let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! The machine that is measured on, in words, and its processes.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
 /// What a reader must know to judge the numbers.
@@ -104,6 +105,13 @@ pub fn descendants() -> Vec<i32> {
 pub fn tasks() -> Option<u64> {
     // The fourth field is running/all.
     fs::read_to_string("/proc/loadavg").ok()?.split([' ', '/']).nth(4)?.parse().ok()
+}
+
+/// Processes that belong to this user.
+pub fn of_user(uid: u32) -> u64 {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let processes = entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    processes.filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == uid)).count() as u64
 }
 
 /// Whether there is a process with this number.

@@ -83,7 +83,8 @@ fn tasks(wanted: u32) -> impl Iterator<Item = Ceiling> {
     let rlimit = limited.map(|(value, _)| Ceiling {
         which: "ulimit -u (RLIMIT_NPROC)".into(),
         value,
-        room: room(value),
+        // What this user has already.
+        room: value.saturating_sub(machine::of_user(geteuid().as_raw()) + MARGIN),
         needed,
         remedy: format!("ulimit -u {needed}, or as root a line in /etc/security/limits.conf"),
     });
