@@ -13,6 +13,7 @@ pub mod server;
 mod session;
 pub mod site;
 mod target;
+mod watcher;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::site::{SMALL, Site};
 use super::target::Target;
+use super::watcher::Watcher;
 use crate::bench::scratch;
 use crate::bench::trouble::{Trouble, trouble};
 
@@ -115,6 +116,7 @@ struct Process {
     name: String,
     /// What it wrote to stderr.
     log: File,
+    _watcher: Watcher,
 }
 
 impl Process {
@@ -125,7 +127,8 @@ impl Process {
         // is more than one program must not end alone.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
         let child = command.spawn().map_err(trouble("start", format_args!("'{name}'")))?;
-        Ok(Process { child, name: name.to_owned(), log })
+        let watcher = Watcher::start(Pid::from_raw(child.id().cast_signed()))?;
+        Ok(Process { child, name: name.to_owned(), log, _watcher: watcher })
     }
 
     /// Why it is of no use: its own last words, too.
