@@ -111,7 +111,7 @@ fn servers_do_not_outlive_a_run_that_was_killed() {
     let mut command = Command::new(tine());
     command.args(["bench"]).args(LITTLE).arg("--out").arg(scratch.join("out")).env("TMPDIR", scratch.dir("temporary"));
     // The shell that waits for it is what is started; the server is the shell's child.
-    command.arg("--against").arg(format!("{} httpd -f -p 127.0.0.1:{{port}}; true", busybox.display()));
+    command.arg("--against").arg(format!("{} httpd -f -p 127.0.0.1:{{port}} -h {{root}}; true", busybox.display()));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start it");
     let pid = child.id();
     guard::add(pid);
