@@ -30,7 +30,8 @@ fn little(words: &[&str]) -> laboratory::Run {
 #[test]
 fn our_modes_and_another_server_are_measured() {
     let Some(busybox) = peer("busybox") else { return };
-    let other = format!("{} httpd -f -p 127.0.0.1:{{port}} -h {{root}}", busybox.display());
+    // The picture names what serves, not what came before it.
+    let other = format!("cd {{root}}; exec {} httpd -f -p 127.0.0.1:{{port}}", busybox.display());
     let run = little(&["--against", &other]).expect_success();
     let with_other = ["busybox", "fork", "one-shot", "prefork", "vfork"];
     for graph in ["rate-new", "time-new", "connect", "first", "complete-new", "closed-new"] {

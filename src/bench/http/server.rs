@@ -1,6 +1,6 @@
 //! The servers that are measured, each a process of its own.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -79,8 +79,6 @@ impl Server {
         let serves_site = command.contains("{root}");
         let line = command.replace("{port}", &port.to_string());
         let line = line.replace("{root}", &site.root().display().to_string());
-        let name = command.split_whitespace().next().unwrap_or(command);
-        let name = name.rsplit('/').next().unwrap_or(name).to_owned();
         let mut process = Process::start(Command::new("/bin/sh").arg("-c").arg(line), command)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let deadline = Instant::now() + PATIENCE;
@@ -94,6 +92,7 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(20));
         }
+        let name = program_name(process.child.id(), command);
         let target = Target::new(address, if serves_site { SMALL.0 } else { "/" });
         Ok(Server { name, target, has_large: serves_site, keeps: true, process: Some(process) })
     }
@@ -154,6 +153,16 @@ impl Drop for Process {
             }
             thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// What to call the server that a command started: the program that the shell has become, or the command's first word.
+fn program_name(pid: u32, command: &str) -> String {
+    let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let word = command.split_whitespace().next().unwrap_or(command);
+    match program.trim_end() {
+        "sh" | "" => word.rsplit('/').next().unwrap_or(word).to_owned(),
+        program => program.to_owned(),
     }
 }
 
