@@ -81,7 +81,7 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
     let most = limits::descriptors(plan.most_children, 1, "held connections", recorder);
     let most = room::children(most, recorder);
     // Few connections drown in what else happens to the machine's memory.
-    let steps = plan.pick(vec![most.div_ceil(10), most.div_ceil(3), most], vec![most]);
+    let steps = plan.pick(vec![most.div_ceil(10), (3 * most).div_ceil(10), most], vec![most]);
     // Memory does not vary as times do.
     let rounds = plan.rounds.min(plan.pick(2, 1));
     let site = Site::make().map_err(trouble("make", "files to serve"))?;
