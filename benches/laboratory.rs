@@ -1,8 +1,9 @@
 //! `cargo bench --bench laboratory`: the load generator of `tine bench http` held to `wrk` and `ab`.
 //!
 //! All three ask one and the same server for one and the same file over as many connections, in turns (A B C A B C), and
-//! their rates should agree within 15 %: a laboratory whose own generator is slow measures that. They share the machine
-//! with the server, so a generator that costs less leaves more to it: what each used of a processor stands beside.
+//! their rates should agree within 15 %: a laboratory whose own generator is slow measures that. The server has one
+//! processor and the generators have another, so that what one of them costs is not taken from the server; that none of
+//! them used all of its processor stands beside.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
@@ -44,7 +46,12 @@ fn run() -> Result<bool> {
         [word, number] if word == "--rounds" => number.parse().map_err(|_| format!("{number} is not a number"))?,
         _ => return Err("usage: cargo bench --bench laboratory -- [--rounds N]".to_owned()),
     };
+    // Children begin on the processor that this process is on when it starts them. With one there is no choice.
+    let choice = std::thread::available_parallelism().is_ok_and(|there| there.get() > 1);
+    let stay_on = |cpu| if choice { stay_on(cpu) } else { Ok(()) };
+    stay_on(1)?;
     let server = Server::start()?;
+    stay_on(0)?;
     println!("| connections | tine | beside | ratio, median | range | within {:.0} % |", AGREEMENT * 100.0);
     println!("| --- | --- | --- | --- | --- | --- |");
     let mut agree = true;
@@ -65,6 +72,13 @@ fn run() -> Result<bool> {
         }
     }
     Ok(agree)
+}
+
+/// Keeps this process and what it starts on one processor.
+fn stay_on(cpu: usize) -> Result<()> {
+    let failed = |error: nix::errno::Errno| format!("unable to stay on processor {cpu}: {error}");
+    let mut set = CpuSet::new();
+    set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).map_err(failed)
 }
 
 /// A line of the table, and whether the two agree.

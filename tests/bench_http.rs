@@ -33,8 +33,13 @@ fn our_modes_and_another_server_are_measured() {
     let other = format!("{} httpd -f -p 127.0.0.1:{{port}} -h {{root}}", busybox.display());
     let run = little(&["--against", &other]).expect_success();
     let with_other = ["busybox", "fork", "one-shot", "prefork", "vfork"];
-    for graph in ["rate-new", "rate-kept", "time-new", "time-kept", "connect", "first", "complete-new", "closed-new"] {
+    for graph in ["rate-new", "time-new", "connect", "first", "complete-new", "closed-new"] {
         assert_eq!(run.methods(graph), with_other, "{graph}: {}", run.text());
+    }
+    // busybox's server does not keep connections.
+    assert!(run.text().contains("not measured: busybox: unable to keep a connection"), "{}", run.text());
+    for graph in ["rate-kept", "time-kept", "complete-kept"] {
+        assert_eq!(run.methods(graph), OWN, "{graph}: {}", run.text());
     }
     assert_eq!(run.methods("throughput"), with_other);
     for name in with_other {
@@ -98,7 +103,31 @@ fn urls_that_do_not_answer_are_told() {
     little(&["--url", &missing]).expect_failure(&format!("unable to measure {missing}: it answers with status 404"));
 }
 
-/// The servers of the process with this number: of the one that measures, which is its child.
+/// Nobody can tidy up after a SIGKILL but those who remain.
+#[test]
+fn servers_do_not_outlive_a_run_that_was_killed() {
+    let Some(busybox) = peer("busybox") else { return };
+    let scratch = Scratch::new();
+    let mut command = Command::new(tine());
+    command.args(["bench"]).args(LITTLE).arg("--out").arg(scratch.join("out")).env("TMPDIR", scratch.dir("temporary"));
+    // The shell that waits for it is what is started; the server is the shell's child.
+    command.arg("--against").arg(format!("{} httpd -f -p 127.0.0.1:{{port}} -h {{root}}; true", busybox.display()));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start it");
+    let pid = child.id();
+    guard::add(pid);
+    let shells_children = || servers(pid).into_iter().flat_map(|server| process::children(server).into_iter());
+    wait_until("all servers run", || {
+        servers(pid).len() > 2 * OWN.len() && shells_children().any(|process| process.name == "busybox")
+    });
+    let all: Vec<u32> = servers(pid).into_iter().chain(shells_children().map(|process| process.pid)).collect();
+    send(pid, Signal::SIGKILL);
+    child.wait().expect("wait for it");
+    guard::remove(pid);
+    wait_until("all servers have gone", || !all.iter().any(|&server| process::is_alive(server)));
+}
+
+/// The servers of the process with this number, and a watcher for each: children of the one that measures, which is its
+/// child.
 fn servers(bench: u32) -> Vec<u32> {
     let parts = process::children(bench).into_iter();
     parts.flat_map(|part| process::children(part.pid)).map(|server| server.pid).collect()
@@ -113,7 +142,7 @@ fn an_interruption_ends_servers_and_keeps_what_was_measured() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start it");
     let pid = child.id();
     guard::add(pid);
-    wait_until("all servers run", || servers(pid).len() >= OWN.len());
+    wait_until("all servers run", || servers(pid).len() >= 2 * OWN.len());
     let servers = servers(pid);
     send(pid, Signal::SIGINT);
     let output = child.wait_with_output().expect("wait for it");

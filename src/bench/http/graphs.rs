@@ -8,10 +8,13 @@ use crate::bench::says;
 /// Where it is told that a server is missing.
 pub const FIRST: &str = "rate-new";
 
+/// Where it is told that a server does not keep connections.
+pub const KEPT: &str = "rate-kept";
+
 /// All of them.
 pub const ALL: &[Graph] = &[
     rate(FIRST, "Requests a second, each over a connection of its own"),
-    rate("rate-kept", "Requests a second over kept connections"),
+    rate(KEPT, "Requests a second over kept connections"),
     time("time-new", "Time for a request over a connection of its own"),
     time("time-kept", "Time for a request over a kept connection"),
     distribution("connect", "Time to connect", "From the call until the client knows that it is connected. Open loop"),

@@ -13,6 +13,7 @@ pub mod server;
 mod session;
 pub mod site;
 mod target;
+mod watcher;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,8 +83,12 @@ fn start(plan: &Plan, idle: u32, site: &Site, recorder: &mut Recorder) -> Result
         }
     }
     servers.extend(others);
-    for server in &servers {
+    for server in &mut servers {
         let length = server.target.probe()?;
+        if let Err(trouble) = server.target.idle_connection() {
+            server.keeps = false;
+            recorder.absent(graphs::KEPT, &server.name, &trouble.to_string());
+        }
         if length != SMALL.1 {
             recorder.note(&format!(
                 "unfair: {} answers with {length} bytes, ours with {}; with {{root}} in its command, --against can serve \

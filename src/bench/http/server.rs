@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::site::{SMALL, Site};
 use super::target::Target;
+use super::watcher::Watcher;
 use crate::bench::scratch;
 use crate::bench::trouble::{Trouble, trouble};
 
@@ -35,6 +36,8 @@ pub struct Server {
     pub target: Target,
     /// Whether the large file is on it too.
     pub has_large: bool,
+    /// Whether it keeps connections. True until it was asked.
+    pub keeps: bool,
     process: Option<Process>,
 }
 
@@ -64,6 +67,7 @@ impl Server {
             name: name.to_owned(),
             target: Target::new(address, SMALL.0),
             has_large: true,
+            keeps: true,
             process: Some(process),
         })
     }
@@ -91,7 +95,7 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         let target = Target::new(address, if serves_site { SMALL.0 } else { "/" });
-        Ok(Server { name, target, has_large: serves_site, process: Some(process) })
+        Ok(Server { name, target, has_large: serves_site, keeps: true, process: Some(process) })
     }
 
     /// The process that was started, if one was.
@@ -102,7 +106,7 @@ impl Server {
     /// A server that runs already.
     pub fn at(url: &str) -> Result<Server, Trouble> {
         let target = Target::from_url(url)?;
-        Ok(Server { name: target.url(), target, has_large: false, process: None })
+        Ok(Server { name: target.url(), target, has_large: false, keeps: true, process: None })
     }
 }
 
@@ -112,6 +116,7 @@ struct Process {
     name: String,
     /// What it wrote to stderr.
     log: File,
+    _watcher: Watcher,
 }
 
 impl Process {
@@ -122,7 +127,8 @@ impl Process {
         // is more than one program must not end alone.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
         let child = command.spawn().map_err(trouble("start", format_args!("'{name}'")))?;
-        Ok(Process { child, name: name.to_owned(), log })
+        let watcher = Watcher::start(Pid::from_raw(child.id().cast_signed()))?;
+        Ok(Process { child, name: name.to_owned(), log, _watcher: watcher })
     }
 
     /// Why it is of no use: its own last words, too.

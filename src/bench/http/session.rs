@@ -1,5 +1,6 @@
 //! A run over all servers: rounds of closed and open loops, beside more and more idle connections.
 
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,12 +36,14 @@ pub struct Session<'p> {
     rates: [f64; 2],
     /// The most of a processor that the generator used in an open loop or a closed one.
     busiest: f64,
+    /// Requests of open loops without an answer, by server.
+    unanswered: BTreeMap<String, u64>,
 }
 
 impl<'p> Session<'p> {
     /// Over these servers, until `stop` is set.
     pub fn new(plan: &'p Plan, servers: Vec<Server>, stop: Arc<AtomicBool>) -> Self {
-        Session { plan, servers, stop, rates: [0.0; 2], busiest: 0.0 }
+        Session { plan, servers, stop, rates: [0.0; 2], busiest: 0.0, unanswered: BTreeMap::new() }
     }
 
     /// Measures beside up to so many idle connections to each server.
@@ -62,7 +65,7 @@ impl<'p> Session<'p> {
         for (done, &step) in steps.iter().enumerate() {
             for (server, held) in self.servers.iter().zip(&mut held) {
                 recorder.progress(done as u64, steps.len() as u64 + 1, &format!("idle connections to {}", server.name));
-                hold(server, held, step, &self.stop, recorder)?;
+                hold(server, held, step, &self.stop, recorder);
             }
             for round in 0..self.plan.rounds {
                 recorder.round(round);
@@ -82,7 +85,7 @@ impl<'p> Session<'p> {
     /// make the open loop an idle one.
     fn least(&self, kept: bool, seconds: f64, recorder: &mut Recorder) -> Result<f64, Trouble> {
         let mut least = f64::INFINITY;
-        for server in &self.servers {
+        for server in self.turns(0, kept) {
             let load = Load { target: &server.target, kept, pace: Pace::Closed, connections: CLIENTS, seconds };
             let mut best = 0.0;
             for _ in 0..self.plan.pick(3, 1) {
@@ -105,7 +108,7 @@ impl<'p> Session<'p> {
     ) -> Result<(), Trouble> {
         let (rate_graph, time_graph) = if kept { ("rate-kept", "time-kept") } else { ("rate-new", "time-new") };
         let mut busiest = self.busiest;
-        for server in self.turns(round) {
+        for server in self.turns(round, kept) {
             let load = Load { target: &server.target, kept, pace: Pace::Closed, connections: CLIENTS, seconds };
             let outcome = self.load(&load, recorder, server)?;
             recorder.sample(rate_graph, &server.name, f64::from(idle), outcome.rate);
@@ -116,19 +119,16 @@ impl<'p> Session<'p> {
             }
         }
         self.busiest = busiest;
+        let mut unanswered = std::mem::take(&mut self.unanswered);
         let rate = self.rates[usize::from(kept)];
-        for server in self.turns(round) {
+        for server in self.turns(round, kept) {
             let load = Load { target: &server.target, kept, pace: Pace::Open(rate), connections: MOST, seconds };
             let outcome = self.load(&load, recorder, server)?;
             for &(value, count) in &outcome.complete {
                 recorder.samples(time_graph, &server.name, f64::from(idle), value, count);
             }
             if outcome.unanswered > 0 {
-                recorder.note(&format!(
-                    "{} left {} of the requests of an open loop unanswered, which are in no time: at {rate:.0} a second \
-                     it could not follow",
-                    server.name, outcome.unanswered
-                ));
+                *unanswered.entry(server.name.clone()).or_default() += outcome.unanswered;
             }
             if last && kept {
                 add(recorder, "complete-kept", &server.name, &outcome.complete);
@@ -138,6 +138,7 @@ impl<'p> Session<'p> {
                 add(recorder, "complete-new", &server.name, &outcome.complete);
             }
         }
+        self.unanswered = unanswered;
         Ok(())
     }
 
@@ -145,7 +146,7 @@ impl<'p> Session<'p> {
     fn throughput(&self, seconds: f64, recorder: &mut Recorder) -> Result<(), Trouble> {
         for round in 0..self.plan.rounds {
             recorder.round(round);
-            for server in self.turns(round) {
+            for server in self.turns(round, false) {
                 if !server.has_large {
                     recorder.absent("throughput", &server.name, "it does not serve our large file");
                     continue;
@@ -176,16 +177,23 @@ impl<'p> Session<'p> {
         Ok(outcome)
     }
 
-    /// The servers in the order of this round.
-    fn turns(&self, round: u32) -> impl Iterator<Item = &Server> {
+    /// The servers in the order of this round; those that do not keep connections only where none are kept.
+    fn turns(&self, round: u32, kept: bool) -> impl Iterator<Item = &Server> {
         let count = self.servers.len();
-        (0..count).map(move |at| &self.servers[(at + round as usize) % count])
+        let turns = (0..count).map(move |at| &self.servers[(at + round as usize) % count]);
+        turns.filter(move |server| server.keeps || !kept)
     }
 
     fn warn(&self, recorder: &mut Recorder) {
         for (rate, kind) in self.rates.iter().zip(["new connections", "kept connections"]) {
             recorder.note(&format!(
                 "open loop over {kind}: {rate:.0} requests a second for each server, half of what the slowest one could do"
+            ));
+        }
+        for (name, count) in &self.unanswered {
+            recorder.note(&format!(
+                "{name} left {count} requests of the open loops unanswered, which are in no time: its tail is longer than \
+                 it looks"
             ));
         }
         if self.busiest >= BUSY {
@@ -199,14 +207,8 @@ impl<'p> Session<'p> {
 }
 
 /// Brings the connections that are held idle to so many.
-fn hold(
-    server: &Server,
-    held: &mut Vec<TcpStream>,
-    count: u32,
-    stop: &AtomicBool,
-    recorder: &mut Recorder,
-) -> Result<(), Trouble> {
-    while held.len() < count as usize && !stop.load(Ordering::Relaxed) {
+fn hold(server: &Server, held: &mut Vec<TcpStream>, count: u32, stop: &AtomicBool, recorder: &mut Recorder) {
+    while server.keeps && held.len() < count as usize && !stop.load(Ordering::Relaxed) {
         match server.target.idle_connection() {
             Ok(connection) => held.push(connection),
             Err(trouble) => {
@@ -215,7 +217,6 @@ fn hold(
             }
         }
     }
-    Ok(())
 }
 
 /// Times as a distribution.
