@@ -9,7 +9,7 @@ pub fn now() -> u64 {
         .map_or(0, |time| time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned())
 }
 
-/// What one reading costs, in nanoseconds: part of every measured time, shown in the report and not subtracted.
+/// What one reading costs, in nanoseconds: part of every measured time, and shown in the report.
 pub fn overhead() -> f64 {
     const READINGS: u32 = 10_000;
     let passes = (0..5).map(|_| {

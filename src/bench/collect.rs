@@ -101,12 +101,16 @@ impl Collector {
         if let (Some(status), None, false) = (failed, &results.trouble, self.interrupted()) {
             results.trouble = Some(Trouble::new("complete", what(), status).to_string());
         }
+        if self.interrupted() {
+            // That it did not complete is what the user wanted.
+            results.trouble = None;
+        }
         Ok(results)
     }
 
     /// Waits until there are no descendants, and makes those end that stay beyond the deadline. Returns how `main` ended.
     fn see_all_end(&self, main: Pid, deadline: Instant) -> Option<ExitStatus> {
-        let mut status = None;
+        let (mut status, mut asked) = (None, false);
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Err(Errno::ECHILD) => return status,
@@ -116,14 +120,21 @@ impl Collector {
                     continue;
                 }
             }
+            // Servers are in groups of their own: they are asked when who started them had the time to do so.
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let signal = match left {
+                left if left.is_zero() => Some(Signal::SIGKILL),
+                left if left < GRACE * 3 / 4 && !asked => Some(Signal::SIGTERM),
+                _ => None,
+            };
+            if let Some(signal) = signal {
+                asked = true;
                 for pid in machine::descendants() {
                     // It may have gone already.
-                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                    let _ = kill(Pid::from_raw(pid), signal);
                 }
             }
-            let pause = u16::try_from(left.as_millis().clamp(20, 1000)).unwrap_or(1000);
+            let pause = u16::try_from(left.as_millis().clamp(20, 250)).unwrap_or(250);
             // An early return is as good as a late one: the loop looks for itself.
             let _ = poll(&mut [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)], PollTimeout::from(pause));
             self.hush();

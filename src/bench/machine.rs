@@ -33,7 +33,7 @@ impl Machine {
             (
                 "Clock",
                 format!(
-                    "{}, {:.0} ns a reading, not subtracted",
+                    "{}, {:.0} ns a reading",
                     first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
                     super::clock::overhead()
                 ),

@@ -71,8 +71,9 @@ fn fit(wanted: u32, what: &str, ceilings: impl IntoIterator<Item = Ceiling>, rec
 /// What holds processes and threads alike, as far as it is set.
 fn tasks(wanted: u32) -> impl Iterator<Item = Ceiling> {
     let there = machine::tasks().unwrap_or(MARGIN);
-    let room = move |value: u64| value.saturating_sub(there + MARGIN);
-    let needed = u64::from(wanted) + there + MARGIN;
+    // Of what all users share a twentieth is left for others.
+    let room = move |value: u64| (value - value / 20).saturating_sub(there + MARGIN);
+    let needed = (u64::from(wanted) + there + MARGIN) * 20 / 19 + 1;
     let sysctl = move |name: &str| {
         let value = number(&Path::new("/proc/sys").join(name.replace('.', "/")))?;
         let remedy = format!("sysctl {name}={needed}");

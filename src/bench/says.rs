@@ -89,7 +89,11 @@ pub fn last(series: &[Series]) -> Option<f64> {
 /// "With 10,000 live children", "At 64 KiB".
 pub fn at(graph: &Graph, x: f64) -> String {
     match graph.x.unit {
-        Unit::Count => format!("With {} {}", number::text(graph.x.unit, x), graph.x.label),
+        Unit::Count => {
+            let label = graph.x.label;
+            let one = label.strip_suffix("ren").or_else(|| label.strip_suffix('s')).filter(|_| x == 1.0);
+            format!("With {} {}", number::text(graph.x.unit, x), one.unwrap_or(label))
+        }
         unit => format!("At {}", number::text(unit, x)),
     }
 }
@@ -145,7 +149,7 @@ mod tests {
             "With 100 live children thread takes 20 µs and fork 200 µs, 10 times as much; fork grows the most on the way \
              there, by 4 times."
         );
-        assert_eq!(growth(graph, &series(&[("fork", 1.0, 50e3)])), "With 1 live children fork takes 50 µs.");
+        assert_eq!(growth(graph, &series(&[("fork", 1.0, 50e3)])), "With 1 live child fork takes 50 µs.");
         assert_eq!(growth(graph, &[]), nothing());
         assert_eq!(bars(graph, &both), "Thread takes 20 µs, fork 2.5 times as much.");
         assert_eq!(

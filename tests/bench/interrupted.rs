@@ -59,6 +59,20 @@ fn what_was_measured_is_written_and_nobody_stays() {
     }
 }
 
+/// Servers are in process groups of their own, and as root somebody else's.
+#[test]
+fn servers_end_with_the_run() {
+    let out = Scratch::new();
+    let words = ["memory", "--quick", "--rounds", "1", "--children", "400"];
+    let mut server = Server::spawn(bench(&words, out.path()));
+    let serving = |pid: &u32| command_line(*pid).contains(" serve --listen ");
+    wait_until("a server has children", || processes(&server).iter().filter(|pid| serving(pid)).count() > 10);
+    server.signal(Signal::SIGINT);
+    assert_eq!(server.wait().code(), Some(130));
+    assert_eq!(processes(&server), [0; 0], "processes stay");
+    assert!(!temporary(&server).exists(), "its temporary files stay");
+}
+
 /// Nobody can tidy up after a SIGKILL but the kernel.
 #[test]
 fn nobody_outlives_a_run_that_was_killed() {

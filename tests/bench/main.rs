@@ -33,7 +33,7 @@ fn measure(words: &[&str], out: &Path) -> String {
 }
 
 fn story(output: &Output) -> String {
-    [output.stdout.as_slice(), &output.stderr].concat().iter().map(|&byte| char::from(byte)).collect()
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
 /// One line of summary.csv.

@@ -74,7 +74,7 @@ fn two_runs_beside_each_other() {
     let old = out.join("samples.csv").display().to_string();
     // Into the same directory: the old samples are read before the new ones are written.
     let said = measure(&[&TINY[..], &["--compare", &old]].concat(), out.path());
-    for part in ["(×", "before  ratio", "Beside the earlier run, medians are between"] {
+    for part in ["(×", "ratio\n", "Beside the earlier run, medians are between"] {
         assert!(said.contains(part), "no {part:?} in\n{said}");
     }
     let page = fs::read_to_string(out.join("report.html")).expect("read the page");

@@ -95,6 +95,25 @@ fn a_processor_that_is_not_there() {
     assert!(story(&output).contains("failed: unable to stay on processor 1000"), "{}", story(&output));
 }
 
+/// What cannot be measured is told, and the rest is measured: here the handlers' executables are not beside the program.
+#[test]
+fn without_the_handlers_the_rest_is_measured() {
+    let alone = Scratch::new();
+    let program = alone.join("tine");
+    std::fs::copy(tine(), &program).expect("copy the program");
+    let words = ["bench", "spawn", "memory", "--quick", "--rounds", "1", "--children", "3", "--out"];
+    let output = run(Command::new(&program).args(words).arg(alone.join("out")));
+    let said = story(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for part in
+        ["not measured: vfork + exec: unable to execute", "not measured: vfork: unable to", "cargo build --workspace"]
+    {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    let summary = super::summary(&alone.join("out"));
+    assert!(super::median(&summary, "first", "fork", "1") > 0.0 && super::median(&summary, "pages", "fork", "3") > 0.0);
+}
+
 /// Which limit, which value, how to raise it, and what was done instead.
 #[test]
 fn limits_too_low_are_told_and_kept_to() {

@@ -105,7 +105,7 @@ impl Page<'_> {
              bars, reach from the 5th to the 95th percentile; dots are the largest samples, arrows those beyond the edge. \
              Percentiles are values that were measured, nearest rank. \"Far out\" counts samples that are beyond the \
              quartiles by more than three times their distance; they count like all others. Methods take turns in every \
-             round. All samples are in <code>samples.csv</code>, the tables in <code>summary.csv</code>, each picture in \
+             round. What a reading of the clock takes is part of every time, but where a note says otherwise. All samples are in <code>samples.csv</code>, the tables in <code>summary.csv</code>, each picture in \
              a file of its own.</p>\n",
         );
         text += &facts(self.machine.facts.iter().map(|(label, text)| (*label, text.as_str())));

@@ -42,8 +42,8 @@ pub const EXPERIMENT: Experiment = Experiment {
         Graph {
             name: "reap",
             title: "From the first byte to the child's end being known",
-            method: "The child ends after its byte. wait for any looks for whichever child has ended, as supervisors do; \
-                     wait for one names it.",
+            method: "The child ends after its byte. To wait for any is to look for whichever child has ended, as \
+                     supervisors do, and as the kernel does one by one; to wait for one is to name it.",
             kind: Kind::Lines,
             x: LIVE,
             y: Axis { label: "time until reaped", unit: Unit::Nanoseconds, scale: Scale::Log },

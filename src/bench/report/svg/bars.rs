@@ -84,6 +84,6 @@ fn one(canvas: &mut Canvas, graph: &Graph, bar: &Bar, scale: &Scale, upper: f64)
     }
     if let Some(old) = old {
         let x = scale.place(*old);
-        canvas.line((x, upper - 3.0), (x, upper + THICK + 3.0), &format!("line old c{colour}"));
+        canvas.line((x, upper - 3.0), (x, upper + THICK + 3.0), "whisker old");
     }
 }

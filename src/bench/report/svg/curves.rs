@@ -31,6 +31,9 @@ const PERCENTILES: [f64; 13] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99
 /// A value beyond so many medians does not widen the picture: it is marked at the edge.
 const FAR: f64 = 4.0;
 
+/// About how many numbers stand beside the vertical axis.
+const TICKS: usize = 8;
+
 /// Draws them below what is on the canvas already.
 pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series], form: Form) {
     let mut curves: Vec<Curve> = Vec::new();
@@ -41,20 +44,23 @@ pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series
             curves.push(curve(graph, before, colour, true));
         }
     }
-    let labels = if form == Form::Narrow { 0.0 } else { widest(&curves) + 34.0 };
-    let (left, right) = (if form == Form::Narrow { 58.0 } else { 84.0 }, canvas.width - labels.max(14.0));
-    let top = canvas.height + if form == Form::Narrow { 26.0 } else { 30.0 };
-    let bottom = top + if form == Form::Narrow { 270.0 } else { 340.0 };
+    let narrow = form == Form::Narrow;
+    let top = canvas.height + if narrow { 26.0 } else { 30.0 };
+    let bottom = top + if narrow { 270.0 } else { 340.0 };
     let all = || curves.iter().flat_map(|curve| &curve.points);
-    let horizontal = match graph.kind {
-        Kind::Distribution => Scale::over(all().map(|p| p.x), Spread::Log, Unit::Count, (left, right)),
-        _ => Scale::over(all().map(|p| p.x), graph.x.scale, graph.x.unit, (left, right)).loosen(0.02),
-    };
     let reach = all().flat_map(|p| match p.band {
         Some((low, high, _)) => [p.y, low.max(p.y / FAR), high.min(p.y * FAR)],
         None => [p.y; 3],
     });
     let vertical = Scale::over(reach, graph.y.scale, graph.y.unit, (bottom, top)).loosen(0.04);
+    // As wide as the numbers beside it, and the names behind it.
+    let numbers = vertical.ticks(TICKS).into_iter().map(|tick| text_width(&number::text(graph.y.unit, tick)));
+    let left = numbers.fold(0.0, f64::max) + if narrow { 12.0 } else { 30.0 };
+    let right = canvas.width - if narrow { 26.0 } else { widest(&curves) + 34.0 };
+    let horizontal = match graph.kind {
+        Kind::Distribution => Scale::over(all().map(|p| p.x), Spread::Log, Unit::Count, (left, right)),
+        _ => Scale::over(all().map(|p| p.x), graph.x.scale, graph.x.unit, (left, right)).loosen(0.02),
+    };
     let mut xs: Vec<f64> = all().map(|p| p.x).collect();
     xs.sort_by(f64::total_cmp);
     xs.dedup();
@@ -68,7 +74,7 @@ pub fn draw(canvas: &mut Canvas, graph: &Graph, series: &[Series], old: &[Series
         marks(canvas, curve, &horizontal, &vertical, graph.kind);
     }
     canvas.height = bottom + 50.0;
-    if form == Form::Narrow {
+    if narrow {
         legend(canvas, &curves);
     } else {
         labels_at_the_ends(canvas, &curves, &horizontal, &vertical, [top, bottom]);
@@ -116,7 +122,7 @@ fn axes(
     vertical: &Scale,
     [left, right, top, bottom]: [f64; 4],
 ) {
-    for tick in vertical.ticks(8) {
+    for tick in vertical.ticks(TICKS) {
         let y = vertical.place(tick);
         canvas.line((left, y), (right, y), "grid");
         canvas.text((left - 8.0, y + 4.5), Anchor::End, "dim", &number::text(graph.y.unit, tick));

@@ -41,7 +41,9 @@ pub fn draw(graph: &Graph, series: &[Series], old: &[Series], form: Form) -> Str
         // A line needs two places.
         (Kind::Lines, Some(x)) => {
             let place = says::at(graph, x);
-            bars::draw(&mut canvas, graph, series, old, form, &format!("{}, {}", graph.y.label, uncapital(&place)));
+            let mut old = old.to_vec();
+            old.iter_mut().for_each(|series| series.points.retain(|point| point.x == x));
+            bars::draw(&mut canvas, graph, series, &old, form, &format!("{}, {}", graph.y.label, uncapital(&place)));
         }
         (Kind::Bars, _) => bars::draw(&mut canvas, graph, series, old, form, graph.y.label),
         (Kind::Lines | Kind::Distribution, _) => curves::draw(&mut canvas, graph, series, old, form),
