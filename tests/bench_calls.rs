@@ -34,6 +34,14 @@ fn each_call_is_timed_at_each_number() {
     }
 }
 
+#[test]
+fn there_are_as_many_as_was_asked_for() {
+    let run = bench(&["fd", "bind", "connect", "notify", "--children", "30", "--rounds", "1"]).expect_success();
+    for (graph, method) in [("fd", "open"), ("bind", "port 0"), ("connect", "accept"), ("ready", "poll")] {
+        assert_eq!(run.xs(graph, method), [1.0, 10.0, 30.0], "{graph}");
+    }
+}
+
 /// As an ordinary user, or a root who may not raise limits, has it.
 #[test]
 fn a_limit_that_is_too_low_is_told() {

@@ -42,7 +42,7 @@ const MANY_PORTS: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
 const MANY_ADDRESSES: Ipv4Addr = Ipv4Addr::new(127, 78, 0, 0);
 
 fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
-    let most = limits::descriptors(plan.pick(10_000, 1_000), 2, "bound sockets", recorder);
+    let most = limits::descriptors(plan.most_children, 2, "bound sockets", recorder);
     let most = limits::ports(most, "bound sockets", recorder);
     let (mut ports, mut addresses) = (Ports::default(), Addresses::new().map_err(trouble("bind", "a socket"))?);
     let mut meter = Meter::new(recorder, "bind");

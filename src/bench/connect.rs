@@ -37,7 +37,7 @@ pub const EXPERIMENT: Experiment = Experiment {
 };
 
 fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
-    let most = limits::descriptors(plan.pick(10_000, 1_000), 2, "open connections", recorder);
+    let most = limits::descriptors(plan.most_children, 2, "open connections", recorder);
     let most = limits::ports(most, "open connections", recorder);
     let listener = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(trouble("listen on", "127.0.0.1"));
     let (crowded, quiet) = (listener()?, listener()?);

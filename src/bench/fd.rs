@@ -37,7 +37,7 @@ pub const EXPERIMENT: Experiment = Experiment {
 };
 
 fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
-    let most = limits::descriptors(plan.pick(10_000, 1_000), 1, "descriptors", recorder);
+    let most = limits::descriptors(plan.most_children, 1, "descriptors", recorder);
     let null = File::open("/dev/null").map_err(trouble("open", "/dev/null"))?;
     let mut held: Vec<OwnedFd> = Vec::with_capacity(most as usize);
     let mut meter = Meter::new(recorder, "fd");

@@ -50,7 +50,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u32).range(0..1024)),
             number("rounds", "N", "How often each method has its turn [default: 5; quick: 2]")
                 .value_parser(value_parser!(u32).range(1..=1000)),
-            number("children", "N", "The most processes held at once [default: 10000; quick: 1000]")
+            number("children", "N", "The most processes, descriptors or connections held at once\n[default: 10000; quick: 1000]")
                 .value_parser(value_parser!(u32).range(1..=1_000_000)),
             number(
                 "against",

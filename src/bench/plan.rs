@@ -7,7 +7,7 @@ pub struct Plan {
     pub quick: bool,
     /// How often each method has its turn.
     pub rounds: u32,
-    /// The largest number of processes that are held at once.
+    /// The largest number of processes, descriptors or connections that are held at once.
     pub most_children: u32,
     /// How many measurements of each method, at each step, are thrown away before one counts.
     pub warm_up: u32,

@@ -68,7 +68,7 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
     for (name, why) in ELSEWHERE {
         recorder.absent(READY, name, why);
     }
-    let most = limits::descriptors(plan.pick(10_000, 1_000), 1, "idle descriptors", recorder);
+    let most = limits::descriptors(plan.most_children, 1, "idle descriptors", recorder);
     let steps = plan.decades(most);
     let total = steps.len() as u64 * u64::from(plan.rounds);
     for (done, &step) in steps.iter().enumerate() {
