@@ -8,32 +8,40 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use tcpserver::Address;
 
+use crate::bench::{self, Bench};
 use crate::settings::{ModeName, Serve};
 
 /// What the user asks for.
 pub enum Request {
     /// `tine serve`.
     Serve(Box<Serve>),
+    /// `tine bench`.
+    Bench(Box<Bench>),
     /// Help or the version.
     Text(String),
 }
 
 /// Parses the arguments, the program's name first. The error is a message of one line.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let subcommand = if arguments.get(1).is_some_and(|word| word == "bench") { "bench" } else { "serve" };
     match command().try_get_matches_from(arguments) {
         Ok(matches) => match matches.subcommand() {
             Some(("serve", matches)) => Ok(Request::Serve(Box::new(Serve::from_matches(matches)?))),
+            Some(("bench", matches)) => Ok(Request::Bench(Box::new(Bench::from_matches(matches)?))),
             _ => Ok(Request::Text(command().render_help().to_string())),
         },
         Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Request::Text(error.render().to_string())),
-            _ => Err(one_line(&error)),
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::DisplayVersion => Ok(Request::Text(error.render().to_string())),
+            _ => Err(one_line(&error, subcommand)),
         },
     }
 }
 
 /// clap's messages are paragraphs; a log wants a line.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, subcommand: &str) -> String {
     let text = error.render().to_string();
     let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
     let context = |kind| match error.get(kind) {
@@ -50,7 +58,7 @@ fn one_line(error: &clap::Error) -> String {
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
         line += &format!(" (possible values: {})", values.join(", "));
     }
-    line + " (tine serve --help tells all)"
+    line + &format!(" (tine {subcommand} --help tells all)")
 }
 
 /// The whole command.
@@ -59,6 +67,7 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves each connection with a process of its own")
         .subcommand(serve())
+        .subcommand(bench::command())
 }
 
 const LISTENING: &str = "Listening";

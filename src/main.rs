@@ -1,5 +1,6 @@
 //! The `tine` command: parse, run, exit code.
 
+mod bench;
 mod cli;
 mod serve;
 mod settings;
@@ -11,8 +12,14 @@ const USAGE: u8 = 100;
 const TEMPORARY: u8 = 111;
 
 fn main() -> ExitCode {
+    if let Some(code) = bench::run_role() {
+        return code;
+    }
     let settings = match cli::parse(std::env::args_os()) {
         Ok(cli::Request::Serve(settings)) => settings,
+        Ok(cli::Request::Bench(settings)) => {
+            return bench::run(&settings, print).unwrap_or_else(|trouble| fatal(&trouble.to_string(), TEMPORARY));
+        }
         Ok(cli::Request::Text(text)) => {
             print(&text);
             return ExitCode::SUCCESS;

@@ -14,7 +14,7 @@ use common::{handler, tine};
 const HANDLERS: [&str; 6] = ["tine-http", "tine-echo", "tine-discard", "tine-daytime", "tine-time", "tine-chargen"];
 
 /// Where `unsafe` may stand; ARCHITECTURE.md says why.
-const UNSAFE: [&str; 3] = ["handlers/src/bin/start/", "handlers/src/io.rs", "tcpserver/src/sys/"];
+const UNSAFE: [&str; 4] = ["handlers/src/bin/start/", "handlers/src/io.rs", "src/bench/sys/", "tcpserver/src/sys/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -89,6 +89,20 @@ fn arrows_run_one_way() {
         let code = |line: &&str| !line.trim_start().starts_with("//");
         let named = source.lines().filter(code).find(|line| line.contains("handlers::") || line.contains("HTTP/1"));
         assert_eq!(named, None, "{} names a protocol", path.display());
+    }
+}
+
+/// The laboratory measures our servers as it does others': as processes.
+#[test]
+fn the_laboratory_imports_nothing_that_it_measures() {
+    let files = sources(&root().join("src/bench"));
+    assert!(files.len() > 20, "the check is able to fail");
+    for path in files {
+        let source = fs::read_to_string(&path).expect("read it");
+        let code = |line: &&str| !line.trim_start().starts_with("//");
+        let parts = ["tcpserver::", "handlers::", "crate::serve", "crate::settings"];
+        let named = source.lines().filter(code).find(|line| parts.iter().any(|part| line.contains(part)));
+        assert_eq!(named, None, "{}", path.display());
     }
 }
 

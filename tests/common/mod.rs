@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod guard;
+pub mod laboratory;
 pub mod launch;
 pub mod peers;
 pub mod process;
