@@ -28,6 +28,7 @@ pub mod names;
 pub mod porter;
 pub mod proxy;
 pub mod reap;
+mod reaper;
 pub mod resources;
 pub mod rules;
 mod saturation;

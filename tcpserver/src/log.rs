@@ -176,23 +176,36 @@ impl fmt::Display for Age {
     }
 }
 
-/// Lets a repeated complaint through once a second, with the number of those held back.
+/// Lets a repeated complaint through once a second, or so many times, with the number of those held back.
 #[derive(Default)]
 pub struct Limiter {
+    /// How many may follow the first within a second, and did.
+    more: u32,
+    followed: u32,
     /// When the next may be written, in microseconds of the monotonic clock.
     next: u64,
     held_back: u64,
 }
 
 impl Limiter {
+    /// Lets `most` through in a second.
+    #[must_use]
+    pub fn per_second(most: u32) -> Self {
+        Limiter { more: most.saturating_sub(1), ..Limiter::default() }
+    }
+
     /// `Some(number held back since the last)` when the complaint may be written now.
     pub fn admit(&mut self) -> Option<u64> {
         let now = sys::micros();
-        if now < self.next {
+        if now >= self.next {
+            self.next = now + 1_000_000;
+            self.followed = 0;
+        } else if self.followed < self.more {
+            self.followed += 1;
+        } else {
             self.held_back += 1;
             return None;
         }
-        self.next = now + 1_000_000;
         Some(std::mem::take(&mut self.held_back))
     }
 

@@ -18,11 +18,6 @@ pub struct Ended {
     pub usage: Usage,
 }
 
-/// The next child that has ended; `None` when none has.
-pub fn next() -> Option<Ended> {
-    crate::sys::reap().map(|(pid, status, usage)| Ended { pid, status, usage })
-}
-
 /// A wait status, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

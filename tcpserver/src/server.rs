@@ -122,8 +122,9 @@ impl Server {
             }
         }
         let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
-        let porter =
-            Porter::new(self.policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
+        // A pool's children accept for themselves, and nobody can stand before them.
+        let policy = if let Crew::Pool(_) = crew { porter::Policy::default() } else { self.policy };
+        let porter = Porter::new(policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
         let limits = Limits { connections: limit, ..self.limits };
         Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter).run(ready);
         Ok(())

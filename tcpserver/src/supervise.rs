@@ -15,7 +15,8 @@ use crate::hold::Hold;
 use crate::listen::Listener;
 use crate::log::{Limiter, Log};
 use crate::porter::Porter;
-use crate::reap::{self, Ended};
+use crate::reap::Ended;
+use crate::reaper::Reaper;
 use crate::rules::reason::reason;
 use crate::server::{Limits, MOST_LISTENERS};
 use crate::signals::Manner;
@@ -30,9 +31,6 @@ use crate::ucspi::Door;
 /// and reap then what has ended meanwhile, rather than be woken by each end.
 const HURRY: u64 = 10_000;
 
-/// Up to this many children a wait4(2) that finds nothing is cheaper than a wake-up: the kernel looks at each of them.
-const FEW: usize = 256;
-
 /// After so many waits that found a connection ready at once, signals are let in by themselves: ppoll(2) delivers none
 /// when it has something else to tell, and under load it always has.
 const UNHEARD: u32 = 64;
@@ -45,6 +43,9 @@ const ALONE: u32 = 8;
 
 /// A child that ends within this time of its birth, in microseconds, without having served anyone, died at start.
 const INFANCY: u64 = 1_000_000;
+
+/// So many lines a second about connections that could not be given to the program; more are counted.
+const DROPPED: u32 = 500;
 
 /// What makes children, in each mode.
 pub(crate) enum Crew<'a> {
@@ -62,6 +63,7 @@ pub(crate) struct Supervisor<'a> {
     /// Seconds that open connections get when the service is told to stop.
     drain: u32,
     children: Children,
+    reaper: Reaper,
     listeners: Vec<Listener>,
     /// From which of them this process still accepts.
     accepting: [bool; MOST_LISTENERS],
@@ -81,6 +83,8 @@ pub(crate) struct Supervisor<'a> {
     /// Told to stop as ucspi-tcp does: at once, and children live on.
     over: bool,
     complaints: Limiter,
+    /// What is said of each connection that is dropped: ucspi-tcp says it every time.
+    dropped: Limiter,
 }
 
 impl<'a> Supervisor<'a> {
@@ -95,12 +99,14 @@ impl<'a> Supervisor<'a> {
     ) -> Self {
         // The loop writes them before it waits, and before a child could write.
         log.gather();
+        let dropped = Limiter::per_second(if matches!(crew, Crew::Ucspi(_)) { DROPPED } else { 1 });
         Supervisor {
             nest,
             crew,
             limit: limits.connections,
             drain: limits.drain,
             children,
+            reaper: Reaper::default(),
             accepting: std::array::from_fn(|at| at < listeners.len()),
             listeners,
             log,
@@ -114,6 +120,7 @@ impl<'a> Supervisor<'a> {
             stopping: None,
             over: false,
             complaints: Limiter::default(),
+            dropped,
         }
     }
 
@@ -156,7 +163,7 @@ impl<'a> Supervisor<'a> {
         self.log.flush();
         let now = sys::micros();
         let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
-        self.hurried = self.hurried && room && self.children.live() < FEW;
+        self.hurried = self.hurried && room;
         self.unheard += 1;
         let let_in = self.unheard > UNHEARD;
         if let_in {
@@ -176,6 +183,7 @@ impl<'a> Supervisor<'a> {
             (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
             self.porter.next().map(|next| next.saturating_sub(now)),
+            self.reaper.due().map(|due| due.saturating_sub(now)),
         ];
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
@@ -211,18 +219,32 @@ impl<'a> Supervisor<'a> {
     /// Waits for every child that has ended, so that none is left a zombie.
     fn reap(&mut self) {
         // In a hurry SIGCHLD is kept out, so its flag says nothing.
-        if !self.nest.signals.take_child() && !self.hurried {
+        let now = sys::micros();
+        let is_due = self.reaper.due().is_some_and(|due| due <= now);
+        if !self.nest.signals.take_child() && !self.hurried && !is_due {
             return;
         }
-        while let Some(failure) = self.failure() {
-            self.complain(format_args!("{failure}"));
-        }
-        while let Some(ended) = reap::next() {
+        self.tell_failures();
+        self.reaper.begin(self.children.live(), self.children.live() >= self.limit, now);
+        while let Some(ended) = self.reaper.next() {
+            // It is told why a child ended before it is told that it did.
+            self.tell_failures();
             self.record(&ended);
             // With no child of ours left there can be none to wait for, but for children that we were given by whoever
             // executed us, or as init: those are found the next time.
             if self.children.live() == 0 && self.hurried {
                 break;
+            }
+        }
+    }
+
+    /// Says why children could not become the program.
+    fn tell_failures(&mut self) {
+        while let Some(failure) = self.failure() {
+            match self.dropped.admit() {
+                None => {}
+                Some(0) => self.log.warning(format_args!("{failure}")),
+                Some(more) => self.log.warning(format_args!("{failure} ({more} more)")),
             }
         }
     }
@@ -380,6 +402,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn register(&mut self, pid: i32, peer: Peer) {
+        self.reaper.born(pid);
         self.children.register(Child { pid, peer, started: sys::micros(), ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);
@@ -395,6 +418,7 @@ impl<'a> Supervisor<'a> {
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
             match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
+                    self.reaper.born(pid);
                     self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
                 }
                 Err(error) => failure = Some(error),

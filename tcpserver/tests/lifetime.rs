@@ -62,6 +62,8 @@ fn each_has_its_own_time() {
 #[test]
 fn nothing_is_held_for_it() {
     let server = Server::start(&["--lifetime", "4,0", "-c", "100", "-b", "500"], &["cat"]);
+    assert!(is_served(&mut server.connect()), "it has begun for good");
+    server.wait_until_no_child();
     let before = server.descriptors();
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
     assert!(clients.iter_mut().all(is_served));

@@ -241,6 +241,38 @@ fn bad_values_are_refused() {
     refused(&["--per-ip", "5", "--per-net", "3", "0", "0", "true"], "--per-net");
 }
 
+/// However children end, their places are free again, and no more than those.
+#[test]
+fn places_do_not_leak() {
+    let fates = "read -r fate; case $fate in kill*) $fate $$;; exit*) $fate;; *) exec $fate;; esac";
+    let server = Server::start(&["--per-ip", "3:full", "--per-net", "3:full"], &["sh", "-c", fates]);
+    for round in 0..40 {
+        for fate in ["kill -9", "kill -SEGV", "exit 0", "exit 111", "/nonexistent", "true"] {
+            let answer = exchange(server.connect(), format!("{fate}\n").as_bytes());
+            // A child may not be reaped yet when its client has seen the end.
+            assert!(answer.is_empty() || answer == "full", "{round} {fate}: {answer:?}");
+        }
+    }
+    let missing = Server::start(&["--per-ip", "3:full"], &["/nonexistent/program"]);
+    (0..40).for_each(|_| drop(missing.ask()));
+    for server in [&server, &missing] {
+        server.wait_until_no_child();
+    }
+    let mut held: Vec<std::net::TcpStream> = Vec::new();
+    wait_until("three are held", || {
+        let mut client = server.connect();
+        let served = client.write_all(b"cat\n").is_ok() && is_served(&mut client);
+        if served {
+            held.push(client);
+        }
+        held.len() == 3
+    });
+    for _ in 0..5 {
+        assert_eq!(server.ask(), "full");
+    }
+    assert!(server.idles(), "{} ticks", server.ticks());
+}
+
 /// What was said before a connection is turned away is a secret of nobody: the word is the same for all.
 #[test]
 fn a_message_is_sent_as_it_is() {

@@ -49,6 +49,25 @@ fn resource_limits_are_the_programs_and_not_the_supervisors() {
     assert_eq!(plain.ask(), own(&plain), "and nothing is changed that was not asked for");
 }
 
+/// Where names are looked up, a forked child does what otherwise one on shared memory does.
+#[test]
+fn a_child_that_looked_names_up_first_is_no_different() {
+    let options = ["-h", "--titles", "--limit", "nofile=33", "--accounting", "--per-ip", "5"];
+    let show = ["sh", "-c", "tr '\\0' ' ' < /proc/$$/cmdline | cut -c1-13; ulimit -n"];
+    let server = Server::start(&options, &show);
+    let answer = server.ask();
+    assert_eq!(answer.lines().collect::<Vec<_>>(), ["sh: 127.0.0.1", "33"], "{}", server.story());
+    server.wait_for_log(" exit 0 after ");
+    server.wait_for_log(" localhost:127.0.0.1:");
+    let descriptors = ["sh", "-c", "ls /proc/$$/fd"];
+    let plain = Server::start(&[], &descriptors).ask();
+    assert_eq!(
+        Server::start(&["-h", "--status-every", "0"], &descriptors).ask(),
+        plain,
+        "nothing of ours is left open"
+    );
+}
+
 #[test]
 fn a_program_that_wants_more_ends() {
     let server = Server::start(&["--limit", "cpu=1", "--accounting"], &["sh", "-c", "while :; do :; done"]);
@@ -136,7 +155,7 @@ fn locked_in() {
     let options = ["--chroot", root.to_str().expect("a name"), "-u65534", "-g65534", "-x", "/rules.cdb"];
     let place = ["127.0.0.1", "0"];
     let server = Server::start_in(scratch, &options, &place, &["/bin/check", "/rules.cdb"]);
-    let seen = format!("rule 127.0.0.1:\nset environment variable A=inside\nallow connection\n");
+    let seen = "rule 127.0.0.1:\nset environment variable A=inside\nallow connection\n";
     assert_eq!(server.ask(), seen, "{}", server.story());
     assert_eq!(server.ask_from("127.0.0.2"), "", "the rules inside hold");
     for link in ["root", "cwd"] {

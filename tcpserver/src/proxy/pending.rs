@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::Policy;
@@ -17,7 +18,7 @@ use super::header::{self, Header};
 use crate::admit::Admitted;
 use crate::log::{Limiter, Log, Peer};
 
-/// How many connections may wait for their headers, or with them for a child.
+/// How many connections may wait for their headers, or with them for a child; fewer where descriptors are few.
 const PLACES: usize = 256;
 
 /// The waiting connections.
@@ -64,7 +65,7 @@ impl Pending {
     pub(crate) fn new(policy: Policy) -> io::Result<Self> {
         Ok(Pending {
             policy,
-            places: (0..PLACES).map(|_| Place::default()).collect(),
+            places: (0..places()).map(|_| Place::default()).collect(),
             taken: 0,
             arrivals: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             complaints: Limiter::default(),
@@ -119,7 +120,7 @@ impl Pending {
             self.progress(event.data() as usize, log);
         }
         let patience = u64::from(self.policy.timeout) * 1_000_000;
-        for at in 0..PLACES {
+        for at in 0..self.places.len() {
             let late =
                 |place: &Place| place.connection.as_ref().is_some_and(|w| !w.complete && w.since + patience <= now);
             if late(&self.places[at]) {
@@ -186,7 +187,7 @@ impl Pending {
 
     fn oldest(&self, wanted: impl Fn(&Waiting) -> bool) -> Option<usize> {
         let since = |at: usize| self.places[at].connection.as_ref().filter(|waiting| wanted(waiting)).map(|w| w.since);
-        (0..PLACES).filter_map(|at| since(at).map(|since| (since, at))).min().map(|(_, at)| at)
+        (0..self.places.len()).filter_map(|at| since(at).map(|since| (since, at))).min().map(|(_, at)| at)
     }
 
     fn drop(&mut self, at: usize, why: &str, log: &mut Log) {
@@ -212,6 +213,12 @@ impl Pending {
             log.warning(format_args!("closed connection{peer}: PROXY header: {why} ({more} more)"));
         }
     }
+}
+
+/// At most a quarter of the descriptors that this process may have: the others are for who is served.
+fn places() -> usize {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    usize::try_from(soft / 4).unwrap_or(PLACES).clamp(1, PLACES)
 }
 
 /// Takes what has arrived of the header out of the socket, and not a byte of what follows.

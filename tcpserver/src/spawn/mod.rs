@@ -30,7 +30,7 @@ pub enum Mode<'a> {
         reuse: u32,
     },
     /// As ucspi-tcp's tcpserver does it, signals too: a program for each client that the rules admit.
-    Ucspi(ucspi::Service),
+    Ucspi(Box<ucspi::Service>),
 }
 
 impl Mode<'_> {

@@ -213,6 +213,8 @@ pub struct Launcher {
     /// Never freed: children that were just started read them.
     pads: &'static mut [Pad],
     next: usize,
+    /// Found on pads that were used again.
+    failures: Vec<c_int>,
 }
 
 impl Launcher {
@@ -231,7 +233,7 @@ impl Launcher {
             orders: orders.clone(),
         };
         let pads: Vec<Pad> = (0..PADS).map(|_| pad()).collect();
-        Launcher { common, argv, pads: Vec::leak(pads), next: 0 }
+        Launcher { common, argv, pads: Vec::leak(pads), next: 0, failures: Vec::new() }
     }
 
     /// Where the program may be.
@@ -244,8 +246,12 @@ impl Launcher {
     ///
     /// A child that cannot execute ends with 111 and is reaped like any other; [`Launcher::failure`] says why.
     pub fn start(&mut self, _: &OneThread, socket: RawFd, complete: impl FnOnce(&mut Orders)) -> io::Result<pid_t> {
-        let argv = self.argv;
-        let pad = self.free_pad();
+        let at = self.free_pad();
+        let (argv, pad) = (self.argv, &mut self.pads[at]);
+        match pad.failure.swap(0, Ordering::Relaxed) {
+            0 => {}
+            failure => self.failures.push(failure),
+        }
         complete(&mut pad.orders);
         pad.envp = pad.orders.environment.pointers();
         pad.argv = pad.orders.arguments.as_mut().map_or(argv, CStrings::pointers);
@@ -292,22 +298,23 @@ impl Launcher {
 
     /// Why a child could not become the program, once for each.
     pub fn failure(&mut self) -> Option<(Step, io::Error)> {
-        self.pads.iter().find_map(|pad| {
-            let failure = pad.failure.swap(0, Ordering::Relaxed);
-            let step = match failure >> 16 {
-                0 => return None,
-                1 => Step::Greet,
-                2 => Step::SetUp,
-                4 => Step::Limit,
-                _ => Step::Execute,
-            };
-            Some((step, io::Error::from_raw_os_error(failure & 0xffff)))
-        })
+        let on_pad = |pad: &Pad| match pad.failure.load(Ordering::Relaxed) {
+            0 => None,
+            _ => Some(pad.failure.swap(0, Ordering::Relaxed)),
+        };
+        let failure = self.failures.pop().or_else(|| self.pads.iter().find_map(on_pad))?;
+        let step = match failure >> 16 {
+            1 => Step::Greet,
+            2 => Step::SetUp,
+            4 => Step::Limit,
+            _ => Step::Execute,
+        };
+        Some((step, io::Error::from_raw_os_error(failure & 0xffff)))
     }
 
     /// A pad that no child is on. There nearly always is one; else this waits, mostly for the one that has been in use
     /// longest, and never for that one alone: its child may have been stopped.
-    fn free_pad(&mut self) -> &mut Pad {
+    fn free_pad(&mut self) -> usize {
         let first = self.next;
         let free = |pads: &[Pad]| {
             let mut places = (0..PADS).map(|i| (first + i) % PADS);
@@ -325,7 +332,7 @@ impl Launcher {
             let _ = unsafe { raw::call(libc::SYS_futex, [word, libc::FUTEX_WAIT as usize, 1, timeout, 0]) };
         };
         self.next = (at + 1) % PADS;
-        &mut self.pads[at]
+        at
     }
 }
 
@@ -453,7 +460,7 @@ mod tests {
             // SAFETY: pads are never freed.
             unsafe { (*(freed as *const AtomicI32)).store(0, Ordering::Release) };
         });
-        assert_eq!(ptr::from_ref(&launcher.free_pad().busy) as usize, freed);
+        assert_eq!(launcher.free_pad(), 5);
         later.join().unwrap();
     }
 

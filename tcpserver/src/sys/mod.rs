@@ -280,14 +280,26 @@ pub struct Usage {
     pub major_faults: u64,
 }
 
-/// wait4(2) for any child that has ended, without waiting: its number, raw wait status and accounting.
-pub fn reap() -> Option<(pid_t, c_int, Usage)> {
+/// What wait4(2) says without waiting.
+pub enum Waited {
+    /// A child has ended: its number, raw wait status and accounting. No zombie is left of it.
+    Ended(pid_t, c_int, Usage),
+    /// None of those that were asked for has ended yet.
+    NotYet,
+    /// There is no such child.
+    NoChild,
+}
+
+/// wait4(2) for the child with this number, or for any with -1; without waiting.
+pub fn reap(which: pid_t) -> Waited {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are to storage of the right type.
-    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
-    if pid <= 0 {
-        return None;
+    let pid = unsafe { libc::wait4(which, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    match pid {
+        0 => return Waited::NotYet,
+        ..0 => return Waited::NoChild,
+        _ => {}
     }
     // SAFETY: an all-zero rusage is valid, and wait4 filled it in.
     let usage = unsafe { usage.assume_init() };
@@ -300,7 +312,7 @@ pub fn reap() -> Option<(pid_t, c_int, Usage)> {
         minor_faults: count(usage.ru_minflt),
         major_faults: count(usage.ru_majflt),
     };
-    Some((pid, status, usage))
+    Waited::Ended(pid, status, usage)
 }
 
 /// Memory that children share with the supervisor (MAP_SHARED), zeroed: the scoreboard. Never freed.

@@ -101,7 +101,7 @@ impl Sink {
                     return self.stalled.store(false, Relaxed);
                 }
                 Err(libc::EINTR) => {}
-                Err(libc::EAGAIN) if !self.stalled.load(Relaxed) && self.is_writable(PATIENCE) => {}
+                Err(libc::EAGAIN) if self.may_wait() && self.is_writable(PATIENCE) => {}
                 Err(libc::EAGAIN) => {
                     self.stalled.store(true, Relaxed);
                     let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
@@ -120,6 +120,11 @@ impl Sink {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Whether this reader is waited for. A daemon that others write to as well may be slow for ever.
+    fn may_wait(&self) -> bool {
+        self.datagram.is_none() && !self.stalled.load(Relaxed)
     }
 
     fn attempt(&self, vector: &[iovec; PIECES]) -> Result<usize, c_int> {

@@ -138,7 +138,7 @@ fn serve(settings: Settings) -> Result<(), Failure> {
     log.status(0, settings.limit);
     let limits = Limits { connections: settings.limit, drain: 0 };
     let server = Server::over(listeners, limits, log).with(settings.more.policy());
-    Ok(server.run(Mode::Ucspi(Service::new(settings)), None, |_| ())?)
+    Ok(server.run(Mode::Ucspi(Box::new(Service::new(settings))), None, |_| ())?)
 }
 
 /// Whoever waits at the other ends of our descriptors 0 and 1 sees their end. Something else must be there, or the next

@@ -247,17 +247,21 @@ pub(super) const OPTIONS: &[Opt] = &[
     }),
     named(
         "proxy-protocol",
-        "off|optional|required",
+        "WHEN",
         "off",
-        "connections of balancers begin with a PROXY header; those of others are clients' own, or closed",
+        "off, optional or required: connections of balancers begin with a PROXY header; with required, all do",
         |settings, value| {
             settings.more.proxy = read(value)?;
             Ok(())
         },
     ),
-    named("proxy-from", "NETWORK|unix", "", "where the balancers are", |settings, value| {
-        settings.more.proxy_from.add(text(value)?)
-    }),
+    named(
+        "proxy-from",
+        "NETWORK",
+        "",
+        "balancers are there; unix stands for whoever connects to a Unix socket",
+        |settings, value| settings.more.proxy_from.add(text(value)?),
+    ),
     named("proxy-timeout", "SECONDS", "5", "how long to wait for a PROXY header", |settings, value| {
         let seconds = number(value, 3600)?;
         settings.more.proxy_timeout = Some(seconds).filter(|&seconds| seconds >= 3);
@@ -265,9 +269,9 @@ pub(super) const OPTIONS: &[Opt] = &[
     }),
     named(
         "lifetime",
-        "SECONDS[,GRACE]",
+        "S[,GRACE]",
         "GRACE 5",
-        "a program gets SIGTERM after so many seconds, and then SIGKILL",
+        "a program gets SIGTERM after S seconds, and SIGKILL after GRACE more",
         keep!(lifetime),
     ),
     named("limit", "NAME=VALUE", "", "set a resource limit of programs: as, core, cpu, ...", |settings, value| {
@@ -290,10 +294,16 @@ pub(super) const OPTIONS: &[Opt] = &[
         settings.more.accounting = true;
         Ok(())
     }),
-    named("log", "syslog[:FACILITY[:SOCKET]]", "stderr", "log to syslogd", |settings, value| {
-        settings.more.log = Some(Destination::parse(text(value)?)?);
-        Ok(())
-    }),
+    named(
+        "log",
+        "TO",
+        "stderr",
+        "syslog, syslog:FACILITY or syslog:FACILITY:SOCKET: log to syslogd",
+        |settings, value| {
+            settings.more.log = Some(Destination::parse(text(value)?)?);
+            Ok(())
+        },
+    ),
     named(
         "status-every",
         "SECONDS",

@@ -1,6 +1,6 @@
 //! A `tcpserver` under test, and clients from any address of 127/8.
 
-#![allow(dead_code, reason = "compiled into each test binary, and each uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "compiled into each test binary, and each uses a part of it")]
 
 #[path = "../../../tests/common/guard.rs"]
 mod guard;
@@ -154,6 +154,21 @@ impl Server {
     /// Its open descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
+    }
+
+    /// The CPU time that it has used, in ticks of a hundredth of a second (proc(5)).
+    pub fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its statistics");
+        // The name may hold blanks; utime and stime are the 12th and 13th behind it.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        [11, 12].iter().filter_map(|&at| fields.get(at)?.parse::<u64>().ok()).sum()
+    }
+
+    /// Whether it uses no CPU time to speak of while nothing happens.
+    pub fn idles(&self) -> bool {
+        let before = self.ticks();
+        thread::sleep(Duration::from_secs(1));
+        self.ticks() <= before + 5
     }
 
     #[track_caller]
