@@ -41,6 +41,7 @@ mod supervise;
 #[allow(unsafe_code, reason = "the one place of this crate where system calls without a safe form are made")]
 mod sys;
 pub mod syslog_sink;
+pub mod tools;
 pub mod ucspi;
 
 pub use connection::{Connection, Handler, Outcome};

@@ -20,6 +20,11 @@ const LONG: Duration = Duration::from_secs(60);
 /// For what never comes.
 const SHORT: Duration = Duration::from_millis(300);
 
+/// A line that is seen although the test passes.
+fn say(line: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
+}
+
 fn resolver(servers: &[SocketAddr]) -> Resolver {
     let settings = Settings { servers: servers.to_vec(), search: vec![], ndots: 1, hosts: "/nonexistent".into() };
     Resolver::new(settings)
@@ -78,7 +83,25 @@ fn a_name_has_addresses() {
     assert_eq!(ask("192.0.2.9", Family::V4), ips(&["192.0.2.9"]));
     assert_eq!(ask("[2001:db8::9]", Family::Both), ips(&["2001:db8::9"]));
     assert_eq!(ask("192.0.2.9", Family::V6), ips(&[]));
+    for half in ["", "1", "127.1", "192.0.2.010", "192.0.2.256", "1.2.3.4.5", "192.0.2.1."] {
+        assert_eq!(ask(half, Family::Both), ips(&[]), "{half}");
+    }
     assert_eq!(dns.asked().len(), asked, "an address is not asked for");
+}
+
+/// Servers may be at IPv6 addresses too.
+#[test]
+fn a_server_of_ipv6_is_asked() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return say("SKIPPED a_server_of_ipv6_is_asked: this machine has no IPv6");
+    }
+    for truncated in [false, true] {
+        let dns = Dns::start("[::1]:0", move |query| {
+            vec![if truncated && !query.over_tcp { query.truncated() } else { query.answer(&[text("six")]) }]
+        });
+        let text = resolver(&[dns.address]).text_of("h.example", Deadline::after(LONG)).expect("a text");
+        assert_eq!(text, b"six");
+    }
 }
 
 #[test]
@@ -95,6 +118,7 @@ fn texts_come_as_they_are() {
 fn nothing_is_a_definite_answer() {
     let (_dns, resolver) = served(|query| vec![query.with_code(if query.kind == A { 3 } else { 0 })]);
     assert_eq!(resolver.host_of(ip("192.0.2.7"), Deadline::after(LONG)), None);
+    assert_eq!(resolver.try_host_of(ip("192.0.2.7"), Deadline::after(LONG)).expect("no error"), None);
     assert_eq!(resolver.addresses_of("h.example", Family::Both, Deadline::after(LONG)).expect("no error"), ips(&[]));
     assert_eq!(resolver.text_of("h.example", Deadline::after(LONG)).expect("no error"), b"");
 }
@@ -139,6 +163,10 @@ fn hosts_come_first() {
     assert_eq!(ask("ONE", Family::Both), ips(&["192.0.2.1", "2001:db8::1"]));
     assert_eq!(ask("one.", Family::V6), ips(&["2001:db8::1"]));
     assert_eq!(ask("scoped", Family::Both), ips(&["fe80::1"]));
+    assert_eq!(dns.asked(), []);
+    // This machine is known without any file.
+    assert_eq!(ask("LocalHost.", Family::Both), ips(&["127.0.0.1", "::1"]));
+    assert_eq!(ask("x.localhost", Family::V6), ips(&["::1"]));
     assert_eq!(dns.asked(), []);
     // What the file does not have, or not so that it could be used, is asked for.
     assert_eq!(host("192.0.2.3").as_deref(), Some("dns.example"));
@@ -244,6 +272,7 @@ fn malformed_data_is_an_error() {
     let names: [&[u8]; 4] = [b"\x3fshort", b"\xc0\xff", b"\x40", b""];
     for data in names {
         let (_dns, resolver) = served(move |query| vec![query.answer(&[(query.kind, data.to_vec())])]);
+        assert!(resolver.try_host_of(ip("192.0.2.7"), Deadline::after(LONG)).is_err(), "{data:?}");
         assert_eq!(resolver.host_of(ip("192.0.2.7"), Deadline::after(LONG)), None, "{data:?}");
         let error = resolver.addresses_of("h.example", Family::V4, Deadline::after(LONG));
         assert!(error.is_err(), "{data:?}: {error:?}");

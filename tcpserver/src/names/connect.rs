@@ -39,11 +39,11 @@ pub fn connect(socket: &OwnedFd, remote: SocketAddr, deadline: Deadline) -> io::
 /// Waits until the handshake is over: the socket can be written to, and has its error to tell.
 fn finish(socket: &OwnedFd, deadline: Deadline) -> io::Result<()> {
     loop {
-        // Rounded up: poll(2) counts in milliseconds, and one that ends early would make this loop spin.
-        let left = deadline.timeout()? + Duration::from_micros(999);
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        // Rounded up: poll(2) counts in milliseconds, and one that ends early would make this loop spin. Also without any
+        // time left one look is taken, in which a handshake on loopback is over.
+        let timeout = PollTimeout::try_from(deadline.left() + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], timeout) {
-            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(0) | Err(Errno::EINTR) => deadline.timeout().map(drop)?,
             Ok(_) => break,
             Err(error) => return Err(error.into()),
         }

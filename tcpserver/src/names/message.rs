@@ -7,6 +7,7 @@ use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::name::ToLabelIter;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype};
 use domain::rdata::{A, Aaaa, Ptr, Txt};
+use nix::errno::Errno;
 
 /// One question, with the number that its answer must carry.
 pub struct Question {
@@ -33,9 +34,9 @@ impl Question {
     ///
     /// # Errors
     ///
-    /// What cannot be a name; no random number to be had.
+    /// EPROTO for what cannot be a name; no random number to be had.
     pub fn new(name: &str, kind: Rtype) -> io::Result<Self> {
-        let name = Name::vec_from_str(name).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let name = Name::vec_from_str(name).map_err(|_| Errno::EPROTO)?;
         let mut question = Question { id: 0, name, kind };
         question.renew()?;
         Ok(question)
@@ -104,8 +105,9 @@ impl Question {
     }
 }
 
-fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+/// What the parser has to say beyond that is of use to the server's owner alone.
+fn malformed<E>(_: E) -> io::Error {
+    Errno::EPROTO.into()
 }
 
 /// The data of each record of a type in the answer, whatever name it belongs to: the server has followed the aliases.
@@ -124,7 +126,7 @@ macro_rules! records {
 ///
 /// # Errors
 ///
-/// Records that cannot be understood; so for the others.
+/// EPROTO for records that cannot be understood; so for the others.
 pub fn host(bytes: &[u8]) -> io::Result<Option<String>> {
     let first = records!(bytes, Ptr<ParsedName<&[u8]>>).next();
     first.map(|data| data.map(|data| text(data.ptrdname()))).transpose()
@@ -164,4 +166,61 @@ fn text(name: &ParsedName<&[u8]>) -> String {
         }
     }
     if text.is_empty() { ".".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer with a record of each kind, names compressed.
+    fn answer(question: &Question) -> Vec<u8> {
+        let mut bytes = question.bytes();
+        (bytes[2], bytes[7]) = (bytes[2] | 0x80, 4);
+        let records: [(u8, &[u8]); 4] =
+            [(12, b"\x04mail\xc0\x0c"), (1, &[192, 0, 2, 1]), (28, &[0x20; 16]), (16, b"\x03one\x03two")];
+        for (kind, data) in records {
+            bytes.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+            bytes.extend(data);
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_answer_is_understood() {
+        let question = Question::reverse([192, 0, 2, 1].into()).expect("a question");
+        let bytes = answer(&question);
+        assert_eq!(question.judge(&bytes), Verdict::Answer);
+        assert_eq!(host(&bytes).expect("a host").as_deref(), Some("mail.1.2.0.192.in-addr.arpa"));
+        assert_eq!(ipv4(&bytes).expect("addresses"), [IpAddr::from([192, 0, 2, 1])]);
+        assert_eq!(ipv6(&bytes).expect("addresses"), [IpAddr::from([0x20; 16])]);
+        assert_eq!(texts(&bytes).expect("texts"), b"onetwo");
+    }
+
+    /// Whatever the bytes are: no panic, no loop, and no name that could do harm.
+    #[test]
+    fn any_bytes_are_survived() {
+        let question = Question::reverse([192, 0, 2, 1].into()).expect("a question");
+        let whole = answer(&question);
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let mut answers = 0;
+        for _ in 0..10_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..random(4) {
+                let at = random(bytes.len());
+                bytes[at] = [0, 0xc0, 0xff, 0x3f, random(256) as u8][random(5)];
+            }
+            if random(4) == 0 {
+                bytes.truncate(random(bytes.len() + 1));
+            }
+            answers += u32::from(question.judge(&bytes) == Verdict::Answer);
+            let name = host(&bytes).ok().flatten().unwrap_or_default();
+            assert!(name.bytes().all(|byte| byte.is_ascii_graphic()) && name.len() < 1024, "{name:?}");
+            let _ = (ipv4(&bytes), ipv6(&bytes), texts(&bytes));
+        }
+        assert!(answers > 1_000, "{answers} of them were still answers");
+    }
 }

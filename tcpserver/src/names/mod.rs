@@ -15,10 +15,12 @@ mod hosts;
 mod ident;
 mod message;
 mod resolver;
+mod services;
 mod settings;
 
 pub use connect::{Stream, connect, socket_for};
 pub use deadline::Deadline;
 pub use ident::ident;
 pub use resolver::{Family, Resolver};
+pub use services::port_of;
 pub use settings::Settings;

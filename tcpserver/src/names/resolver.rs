@@ -1,7 +1,7 @@
 //! Questions that a supervisor has, and their answers.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use domain::base::Rtype;
@@ -63,12 +63,20 @@ impl Resolver {
     /// the deadline.
     #[must_use]
     pub fn host_of(&self, ip: IpAddr, deadline: Deadline) -> Option<String> {
+        self.try_host_of(ip, deadline).ok().flatten()
+    }
+
+    /// The same, for who must know whether there is no name or nobody could say.
+    ///
+    /// # Errors
+    ///
+    /// Nobody could say by the deadline: ETIMEDOUT, EAGAIN and others; EPROTO for an answer that makes no sense.
+    pub fn try_host_of(&self, ip: IpAddr, deadline: Deadline) -> io::Result<Option<String>> {
         let ip = ip.to_canonical();
         if let Some(name) = hosts::host_of(&self.settings.hosts, ip) {
-            return Some(name);
+            return Ok(Some(name));
         }
-        let answer = self.ask(&mut Question::reverse(ip).ok()?, deadline).ok()?;
-        message::host(&answer).ok()?
+        message::host(&self.ask(&mut Question::reverse(ip)?, deadline)?)
     }
 
     /// The addresses of `name`: an address itself, in brackets or not, a name in hosts(5), or one of the DNS, with the
@@ -78,15 +86,23 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// Nobody could say by the deadline (ETIMEDOUT, EAGAIN and others), or `name` cannot be a name.
+    /// Nobody could say by the deadline (ETIMEDOUT, EAGAIN and others), or `name` cannot be a name (EPROTO).
     pub fn addresses_of(&self, name: &str, family: Family, deadline: Deadline) -> io::Result<Vec<IpAddr>> {
         if let Some(ip) = literal(name) {
             return Ok(Some(ip).filter(|ip| family.wants(ip)).into_iter().collect());
+        }
+        // Half an address, or one that others would read in other ways: no name is like that, and nobody is asked.
+        if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Ok(Vec::new());
         }
         let mut known = hosts::addresses_of(&self.settings.hosts, name);
         known.retain(|ip| family.wants(ip));
         if !known.is_empty() {
             return Ok(known);
+        }
+        if is_localhost(name) {
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            return Ok(loopback.into_iter().filter(|ip| family.wants(ip)).collect());
         }
         for candidate in self.candidates(name) {
             let found = self.addresses_in_dns(&candidate, family, deadline)?;
@@ -140,6 +156,12 @@ impl Resolver {
     fn ask(&self, question: &mut Question, deadline: Deadline) -> io::Result<Vec<u8>> {
         exchange(question, &self.settings.servers, deadline)
     }
+}
+
+/// No server has a say about this machine (RFC 6761, 6.3).
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// An address in its text form, with or without brackets.

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn lines_that_are_none() {
         for wrong in [
-            "GET / HTTP/1.0\r\n",
+            "EHLO client\r\n",
             "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\n",
             "PROXY TCP4 192.0.2.1 198.51.100.7 56324\r\n",
             "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443 \r\n",

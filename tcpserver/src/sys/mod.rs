@@ -1,6 +1,7 @@
 //! System calls that have no safe form elsewhere, or that a fresh child makes without libc. The only unsafe code of this
 //! crate.
 
+mod descriptor;
 mod exec;
 mod process;
 mod queue;
@@ -15,6 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use connection::{Clock, Fd, Pressure, Time};
+pub use descriptor::duplicate;
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
 use libc::{c_int, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
