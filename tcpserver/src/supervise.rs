@@ -137,6 +137,7 @@ impl<'a> Supervisor<'a> {
                 break;
             }
             self.reap();
+            self.tell_held_back();
             if self.nest.signals.take_request() {
                 self.porter.report(self.children.live(), self.limit, &self.listeners, &mut self.log);
             }
@@ -184,6 +185,7 @@ impl<'a> Supervisor<'a> {
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
             self.porter.next().map(|next| next.saturating_sub(now)),
             self.reaper.due().map(|due| due.saturating_sub(now)),
+            self.dropped.owes().map(|due| due.saturating_sub(now)),
         ];
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
@@ -245,6 +247,17 @@ impl<'a> Supervisor<'a> {
                 None => {}
                 Some(0) => self.log.warning(format_args!("{failure}")),
                 Some(more) => self.log.warning(format_args!("{failure} ({more} more)")),
+            }
+        }
+    }
+
+    /// Says how many failures were held back, when none has come since that would have said so.
+    fn tell_held_back(&mut self) {
+        if self.dropped.owes().is_some_and(|due| due <= sys::micros()) {
+            match self.dropped.admit() {
+                None | Some(0) => {}
+                Some(1) => self.log.warning(format_args!("dropping connection, as before")),
+                Some(all) => self.log.warning(format_args!("dropping connection, as before ({} more)", all - 1)),
             }
         }
     }

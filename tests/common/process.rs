@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{BufRead, BufReader},
     net::{IpAddr, SocketAddr, TcpStream},
 };
 
@@ -81,21 +82,20 @@ pub fn listening(pid: u32) -> Option<SocketAddr> {
     let descriptors = descriptors(pid);
     let number = |target: &'_ String| target.strip_prefix("socket:[")?.strip_suffix(']').map(String::from);
     let sockets: Vec<String> = descriptors.values().filter_map(number).collect();
-    // The tables are long on a machine that was busy.
     if sockets.is_empty() {
         return None;
     }
-    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
-        .map(|table| fs::read_to_string(table).unwrap_or_default());
-    let rows = || tables.iter().flat_map(|table| table.lines());
-    sockets.iter().find_map(|inode| {
-        let with_number = format!(" {inode} ");
-        // The fields are: number, local address, remote address, state (0A listens), ..., the tenth is the inode.
-        let found = rows().filter(|row| row.contains(&with_number)).find_map(|row| {
+    ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"].iter().find_map(|table| {
+        // Those that listen come first, and what follows costs the kernel a walk through a large table: no more is read
+        // at once than a row.
+        let rows = BufReader::with_capacity(150, fs::File::open(table).ok()?).lines();
+        let listening = rows.map_while(Result::ok).skip(1).map_while(|row| {
+            // The fields are: number, local address, remote address, state (0A listens), ..., the tenth is the inode.
             let fields: Vec<&str> = row.split_whitespace().collect();
-            (fields.get(3) == Some(&"0A") && fields.get(9) == Some(&inode.as_str())).then(|| fields[1])
+            (fields.get(3) == Some(&"0A")).then(|| (fields[1].to_string(), fields[9].to_string()))
         });
-        address(found?)
+        let (place, _) = { listening }.find(|(_, inode)| sockets.contains(inode))?;
+        address(&place)
     })
 }
 

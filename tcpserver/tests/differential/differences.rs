@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    case::{Act, CLIENT, Case, PLAIN, Whose},
+    case::{CLIENT, Case, PLAIN, Whose},
     common::{self, Server, guard, holds_within, peer, process, scratch::is_root, wait_until},
     dns::Dns,
     story::{self, Story, both, connect, run, start},
@@ -280,13 +280,24 @@ fn stalled_log() {
     }
 }
 
+/// In ours those that are told and those that are counted, `(5 more)`, are all.
 fn repeated_warnings() {
-    let acts = vec![Act::Talk { from: CLIENT, say: "" }; 10];
-    let case = Case::new(PLAIN).program(&["no-such-program"]).acts(acts);
-    let Some([theirs, ours]) = both(&case) else { return };
-    let warnings = |story: &Story| story.all("log").iter().filter(|line| line.contains("warning")).count();
-    assert_eq!(warnings(&theirs), 10);
-    assert!((1..10).contains(&warnings(&ours)), "{ours:?}");
+    const CLIENTS: usize = 1500;
+    for whose in [Whose::Original, Whose::Ours] {
+        let case = Case::new("-RHl0 -b 100").program(&["no-such-program"]);
+        let Some((mut server, _scratch)) = start(whose, &case) else { return };
+        let address = process::listening(server.pid()).expect("it listens");
+        let come = || (0..CLIENTS / 3).for_each(|_| drop(connect(CLIENT, address).expect("connect").read(&mut [0])));
+        std::thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(come))));
+        wait_until("all have ended", || server.children().is_empty() && is_asleep(&server));
+        let more = |line: &str| line.strip_suffix(" more)").and_then(|line| line.rsplit_once('(')?.1.parse().ok());
+        let told = || server.log().lines().map(|line| 1 + more(line).unwrap_or(0_usize)).sum::<usize>();
+        wait_until("all are told or counted", || told() == CLIENTS);
+        if whose == Whose::Original {
+            assert_eq!(server.log().lines().count(), CLIENTS);
+        }
+        server.stop();
+    }
 }
 
 fn children_from_before() {

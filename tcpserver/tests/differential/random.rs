@@ -125,10 +125,6 @@ fn draw(dice: &mut Dice) -> Case {
         if looks { Act::Look { from } } else { Act::Talk { from, say: "" } }
     };
     case.acts = vec![act(), act()];
-    // Ours says this no oftener than once a second, however many come.
-    if ["no-such-program", "/etc"].contains(&case.program[0].as_str()) {
-        case.acts.truncate(1);
-    }
     case
 }
 
