@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::http::Made;
+
 /// An option of a protocol, as a command line shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opt {
@@ -74,6 +76,8 @@ pub struct Settings<'a> {
     pub write_timeout: u32,
     /// The name of the file that stands for its directory.
     pub index: &'a [u8],
+    /// What is made for a request, rather than found.
+    pub made: Made<'a>,
     /// The descriptors do not time out by themselves (SO_RCVTIMEO and SO_SNDTIMEO), as sockets do that a listener with
     /// timeouts accepted: pipes, mostly. Then each read is preceded by poll(2).
     pub poll: bool,
@@ -87,6 +91,7 @@ impl Default for Settings<'_> {
             idle_timeout: 5,
             write_timeout: 60,
             index: b"index.html",
+            made: Made::default(),
             poll: false,
         }
     }
@@ -106,7 +111,7 @@ impl<'a> Settings<'a> {
                 self.index = file_name(value)?;
                 return Ok(());
             }
-            _ => return Err(NO_OPTION),
+            _ => return self.made.set(name, value),
         };
         *time = seconds(value)?;
         Ok(())
@@ -133,11 +138,11 @@ impl fmt::Display for Invalid {
 
 impl core::error::Error for Invalid {}
 
-const NO_OPTION: Invalid = Invalid { reason: "there is no such option" };
+pub(crate) const NO_OPTION: Invalid = Invalid { reason: "there is no such option" };
 const NO_TIME: Invalid = Invalid { reason: "must be a whole number of seconds from 1 to 86400" };
 const NO_NAME: Invalid = Invalid { reason: "must be the name of a file, without '/', of 1 to 255 bytes" };
 
-fn seconds(value: &[u8]) -> Result<u32, Invalid> {
+pub(crate) fn seconds(value: &[u8]) -> Result<u32, Invalid> {
     match decimal(value) {
         Some(number @ 1..=LONGEST) => Ok(number as u32),
         _ => Err(NO_TIME),

@@ -13,7 +13,7 @@ use super::range::{self, Range};
 use super::request::{Field, Request};
 use super::response::{self, HEAD, PAGE, Persistence};
 use super::status::Status;
-use super::{Http, log, mime};
+use super::{Http, log, made, mime};
 use crate::Text;
 use crate::io::{Failure, Sent, Stream};
 
@@ -28,6 +28,10 @@ const REDIRECT: usize = 2 << 10;
 /// How a request was answered.
 pub(crate) struct Answer {
     pub(crate) status: Status,
+    /// The code of that status, or the one that a script chose.
+    pub(crate) code: u16,
+    /// How much behind the head was the request's body and was read.
+    pub(crate) consumed: usize,
     /// Of the body.
     pub(crate) sent: Sent,
     /// Another request may follow.
@@ -51,14 +55,20 @@ struct Part {
 }
 
 /// What the steps of one answer have in common.
-struct Reply<'r, 'c> {
-    stream: &'r Stream<'c>,
+pub(crate) struct Reply<'r, 'c> {
+    pub(crate) stream: &'r Stream<'c>,
     head: Text<'r>,
     /// What was answered, or is about to be.
     status: Status,
-    now: i64,
-    persistence: Persistence,
-    head_only: bool,
+    /// The code that a script chose; 0 if none did.
+    pub(crate) code: u16,
+    /// See [`Answer`].
+    pub(crate) consumed: usize,
+    /// How often a script sent us elsewhere.
+    pub(crate) redirects: u32,
+    pub(crate) now: i64,
+    pub(crate) persistence: Persistence,
+    pub(crate) head_only: bool,
 }
 
 /// Answers a request, as far as the client takes the answer.
@@ -70,24 +80,43 @@ pub(crate) fn answer<K: Keep>(
     stream: &Stream<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
+    held: &[u8],
 ) -> Answer {
     let keep = request.keep_alive && !request.body && !connection.host.pressure.is_draining();
     let persistence = Persistence { keep, minor: request.minor };
     let mut head = [0; HEAD];
     let mut reply = Reply::new(connection, stream, &mut head, persistence, request.head_only);
-    let sent = match find(http, stream, path, request) {
-        Ok(Named::Directory) if path.is_directory() => reply.page(Status::NotFound),
-        Ok(Named::Directory) => reply.redirect(request),
-        Ok(Named::Cached(hit)) => reply.cached(http, path, request, hit),
-        Ok(Named::File(file, meta)) => reply.file(http, path, request, &file, meta),
-        Err(status) => reply.page(status),
-    };
+    let sent = respond(http, connection, &mut reply, path, request, held);
     match sent.end {
         Err(Failure::Shrunk) => log::warn(connection, "file shrank while it was sent", path.as_bytes()),
         Err(Failure::File) => log::warn(connection, "file could not be read", path.as_bytes()),
         _ => {}
     }
     reply.answer(sent)
+}
+
+/// Answers what `request` names. What is made rather than found has its say before, and where nothing is found.
+pub(crate) fn respond<K: Keep>(
+    http: &mut Http<'_, K>,
+    connection: &Connection<'_>,
+    reply: &mut Reply<'_, '_>,
+    path: &mut Path<'_>,
+    request: &Request<'_>,
+    held: &[u8],
+) -> Sent {
+    if let Some(sent) = made::before(http, connection, reply, path, request, held) {
+        return sent;
+    }
+    match find(http, reply.stream, path, request) {
+        Ok(Named::Directory) if path.is_directory() => reply.page(Status::NotFound),
+        Ok(Named::Directory) => reply.redirect(request),
+        Ok(Named::Cached(hit)) => reply.cached(http, path, request, hit),
+        Ok(Named::File(file, meta)) => reply.file(http, path, request, &file, meta),
+        Err(status @ (Status::NotFound | Status::MethodNotAllowed)) => {
+            made::instead(http, connection, reply, path, request, held).unwrap_or_else(|| reply.page(status))
+        }
+        Err(status) => reply.page(status),
+    }
 }
 
 /// Answers what is no request. Nothing more of this connection is read as one.
@@ -127,12 +156,23 @@ impl<'r, 'c> Reply<'r, 'c> {
         head_only: bool,
     ) -> Self {
         let now = (connection.host.now)(Clock::Wall).seconds;
-        Reply { stream, head: Text::new(head), status: Status::Ok, now, persistence, head_only }
+        Reply {
+            stream,
+            head: Text::new(head),
+            status: Status::Ok,
+            code: 0,
+            consumed: 0,
+            redirects: 0,
+            now,
+            persistence,
+            head_only,
+        }
     }
 
     fn answer(&self, sent: Sent) -> Answer {
         let keep = self.persistence.keep && sent.end.is_ok();
-        Answer { status: self.status, sent, keep, now: self.now }
+        let code = if self.code == 0 { self.status.code() } else { self.code };
+        Answer { status: self.status, code, consumed: self.consumed, sent, keep, now: self.now }
     }
 
     fn cached<K: Keep>(&mut self, http: &mut Http<'_, K>, path: &Path<'_>, request: &Request<'_>, hit: Hit) -> Sent {
@@ -278,8 +318,16 @@ impl<'r, 'c> Reply<'r, 'c> {
         reply.send(page.as_bytes())
     }
 
+    /// Answers with a page, and ends the connection: what the client sends may not have been read to its end.
     #[cold]
-    fn page(&mut self, status: Status) -> Sent {
+    pub(crate) fn give_up(&mut self, status: Status) -> Sent {
+        self.persistence.keep = false;
+        self.code = 0;
+        self.page(status)
+    }
+
+    #[cold]
+    pub(crate) fn page(&mut self, status: Status) -> Sent {
         self.begin(status);
         if status == Status::MethodNotAllowed {
             self.head.str("Allow: GET, HEAD\r\n");

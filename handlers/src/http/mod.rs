@@ -9,9 +9,11 @@
 
 mod answer;
 mod cache;
+mod cgi;
 mod conditional;
 mod file;
 mod log;
+mod made;
 mod mime;
 mod path;
 mod range;
@@ -20,7 +22,8 @@ mod request;
 mod response;
 mod status;
 
-pub use cache::{Cache, Keep};
+pub use cache::{Cache, Full, Keep};
+pub use made::Made;
 
 use connection::{Connection, Handler, Outcome, Time};
 use rustix::fd::OwnedFd;
@@ -41,7 +44,7 @@ pub const PROTOCOL: Protocol = Protocol {
     about: "Serves the files beneath ROOT (HTTP/1.0 and HTTP/1.1)",
     client_speaks_first: true,
     has_root: true,
-    options: &[INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
+    options: &[made::CGI, made::CGI_TIMEOUT, INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
 };
 
 /// The handler.
@@ -58,6 +61,20 @@ impl<'a> Open<'a> for Http<'a> {
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
         let root = file::open_root(settings.root).map_err(|errno| OpenError::new(settings.root, errno))?;
         Ok(Http { settings: *settings, root, kept: () })
+    }
+
+    fn is_beyond(settings: &Settings<'a>) -> bool {
+        settings.made.is_wanted()
+    }
+}
+
+impl<'a> Open<'a> for Http<'a, Full> {
+    const PROTOCOL: &'static Protocol = &PROTOCOL;
+    const RUNS_PROGRAMS: bool = true;
+
+    fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
+        let Http { settings, root, .. } = <Http<'a> as Open<'a>>::open(settings)?;
+        Ok(Http { settings, root, kept: Full })
     }
 }
 
@@ -141,11 +158,12 @@ impl<K: Keep> Http<'_, K> {
                         // The deadline was for the head: the answer has its own.
                         stream.allow(stream.now(), &self.settings);
                     }
-                    let answer = answer::answer(self, connection, stream, path, &request);
+                    let held = receiver.bytes().get(request.len..).unwrap_or_default();
+                    let answer = answer::answer(self, connection, stream, path, &request, held);
                     let now = stream.now();
                     record(connection, &answer, request.line, now.micros_since(progress.began));
                     let (len, body) = (request.len, request.body);
-                    receiver.answered(len);
+                    receiver.answered(len + answer.consumed);
                     if !answer.keep {
                         return Some(close(&answer, stream, body || !receiver.is_empty()));
                     }
@@ -226,6 +244,6 @@ fn refuse(connection: &Connection<'_>, stream: &Stream<'_>, status: Status, bega
 
 /// One answer, one line.
 fn record(connection: &Connection<'_>, answer: &Answer, request: &[u8], micros: u64) {
-    let (status, bytes, now) = (answer.status.code(), answer.sent.bytes, answer.now);
+    let (status, bytes, now) = (answer.code, answer.sent.bytes, answer.now);
     log::access(connection, &log::Entry { request, status, bytes, micros, now });
 }

@@ -49,11 +49,13 @@ pub(crate) enum NoRequest {
 }
 
 /// A head that can be understood.
+#[derive(Clone, Copy)]
 pub(crate) struct Request<'b> {
     /// Its length in bytes.
     pub(crate) len: usize,
     /// The request line as it came, for the log.
     pub(crate) line: &'b [u8],
+    pub(crate) method: &'b [u8],
     /// The path of the target, not decoded.
     pub(crate) path: &'b [u8],
     /// What stands behind the path: empty, or `?` and the query.
@@ -78,6 +80,31 @@ impl<'b> Request<'b> {
     /// The first value of a field.
     pub(crate) fn value(&self, field: Field) -> Option<&'b [u8]> {
         self.values.get(field as usize).copied().flatten()
+    }
+
+    /// All fields, in their order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
+        self.head.split(|&byte| byte == b'\n').skip(1).filter_map(|line| {
+            let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
+            Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
+        })
+    }
+
+    /// The same client asks for another target, and sends nothing with it.
+    pub(crate) fn redirected<'t>(&self, target: &'t [u8]) -> Request<'t>
+    where
+        'b: 't,
+    {
+        let query = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+        let (path, query) = target.split_at_checked(query).unwrap_or_default();
+        let mut values = self.values;
+        for field in [Field::ContentLength, Field::TransferEncoding] {
+            if let Some(value) = values.get_mut(field as usize) {
+                *value = None;
+            }
+        }
+        let method = if self.head_only { &b"HEAD"[..] } else { b"GET" };
+        Request { path, query, method, body: false, refused: None, values, ..*self }
     }
 
     /// All values of a field. The head is looked through once more for them: what may be repeated seldom is.
@@ -144,6 +171,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Request<'_>, NoRequest> {
     let mut request = Request {
         len,
         line: line(bytes),
+        method: method.as_bytes(),
         path,
         query,
         head_only,

@@ -21,8 +21,13 @@ pub(crate) struct Persistence {
 
 /// Begins a head: status line, date and persistence. The version is always ours (RFC 9110 section 6.2).
 pub(crate) fn begin(head: &mut Text<'_>, status: Status, now: i64, persistence: Persistence) {
+    begin_line(head, status.line(), now, persistence);
+}
+
+/// The same with a code and a reason that somebody else chose.
+pub(crate) fn begin_line(head: &mut Text<'_>, line: &[u8], now: i64, persistence: Persistence) {
     head.clear();
-    head.str("HTTP/1.1 ").bytes(status.line()).str("\r\nDate: ");
+    head.str("HTTP/1.1 ").bytes(line).str("\r\nDate: ");
     Date::from_unix(now).write(head, &IMF);
     head.str(match persistence {
         Persistence { keep: false, .. } => "\r\nConnection: close\r\n",

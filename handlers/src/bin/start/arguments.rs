@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use connection::Outcome;
-use handlers::{Opt, Protocol, Settings, Text, numbered};
+use handlers::{FULL, Opt, Protocol, Settings, Text, numbered};
 
 use super::kernel;
 
@@ -148,9 +148,19 @@ fn line(text: &mut Text<'_>, opt: &Opt) {
     text.str("\n");
 }
 
-/// Says that something cannot be opened; the exit status.
+/// Leaves these very arguments to the executable beside this one that does more; the exit status, should that fail.
 #[cold]
-pub(crate) fn unable(protocol: &Protocol, path: &[u8], errno: i32) -> i32 {
+pub(crate) fn leave_to_full(protocol: &Protocol, stack: &kernel::Stack) -> i32 {
+    let mut space = [0; 4096];
+    let mut path = Text::new(&mut space);
+    path.bytes(stack.executable().map_or(b"", CStr::to_bytes)).str(FULL).bytes(&[0]);
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or_default();
+    unable(protocol, "unable to execute ", path.to_bytes(), kernel::become_program(path, stack))
+}
+
+/// Says that something cannot be done with a path; the exit status.
+#[cold]
+pub(crate) fn unable(protocol: &Protocol, what: &str, path: &[u8], errno: i32) -> i32 {
     let errno = errno.unsigned_abs() as u16;
     let mut number = [0; 16];
     let mut number = Text::new(&mut number);
@@ -159,7 +169,7 @@ pub(crate) fn unable(protocol: &Protocol, path: &[u8], errno: i32) -> i32 {
         (b"", _) => number.as_bytes(),
         (_, reason) => reason,
     };
-    fatal(protocol, "unable to open ", path, reason, "");
+    fatal(protocol, what, path, reason, "");
     Outcome::Fault.status()
 }
 
