@@ -15,7 +15,7 @@ const DAY: i64 = 86_400;
 const LAST: i64 = 253_402_300_799;
 
 /// A way to write dates, in the letters of strftime(3); it begins with one.
-pub(crate) struct Form(&'static str);
+pub(crate) struct Form(pub(crate) &'static str);
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`: IMF-fixdate, the one form that HTTP may send.
 pub(crate) const IMF: Form = Form("%a, %d %b %Y %H:%M:%S GMT");

@@ -95,6 +95,11 @@ impl<'c> Stream<'c> {
         (borrow(&self.input), !self.poll)
     }
 
+    /// How long a client may take nothing, in seconds.
+    pub(crate) fn write_timeout(&self) -> u32 {
+        self.write_timeout
+    }
+
     pub(crate) fn now(&self) -> Time {
         (self.host.now)(Clock::Monotonic)
     }

@@ -12,10 +12,14 @@ use super::cgi::{self, Call, LOCATION, Place, Ran};
 use super::path::Path;
 use super::request::Request;
 use super::status::Status;
-use super::{Http, path};
+use super::{Http, listing, path};
 use crate::io::Sent;
 use crate::options::{self, Invalid, Opt};
 use crate::{Settings, Text};
+
+/// Whether directories are listed.
+pub(crate) const LISTING: Opt =
+    Opt { name: "listing", value: "", default: "", help: "List a directory that has no index, as HTML or JSON" };
 
 /// Whether scripts are executed.
 pub(crate) const CGI: Opt = Opt {
@@ -39,6 +43,8 @@ const REDIRECTS: u32 = 8;
 /// The options of what is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Made<'a> {
+    /// Directories without an index are listed.
+    pub listing: bool,
     /// Files named `*.cgi` are executed.
     pub cgi: bool,
     /// Seconds that a script may be silent.
@@ -48,7 +54,7 @@ pub struct Made<'a> {
 
 impl Default for Made<'_> {
     fn default() -> Self {
-        Made { cgi: false, cgi_timeout: 60, nothing: PhantomData }
+        Made { listing: false, cgi: false, cgi_timeout: 60, nothing: PhantomData }
     }
 }
 
@@ -56,12 +62,13 @@ impl<'a> Made<'a> {
     /// Something is to be made at all.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.cgi
+        self.cgi || self.listing
     }
 
     /// Sets the option of that name.
     pub(crate) fn set(&mut self, name: &str, value: &'a [u8]) -> Result<(), Invalid> {
         match name {
+            "listing" => self.listing = true,
             "cgi" => self.cgi = true,
             "cgi-timeout" => self.cgi_timeout = options::seconds(value)?,
             _ => return Err(options::NO_OPTION),
@@ -152,6 +159,9 @@ pub(crate) fn instead<K: Keep>(
             Ok(false) => {}
             Err(status) => return Some(reply.page(status)),
         }
+    }
+    if http.settings.made.listing && request.refused.is_none() {
+        return listing::list(reply, http.root.as_fd(), directory(path), request);
     }
     None
 }

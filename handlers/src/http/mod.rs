@@ -12,6 +12,7 @@ mod cache;
 mod cgi;
 mod conditional;
 mod file;
+mod listing;
 mod log;
 mod made;
 mod mime;
@@ -44,7 +45,7 @@ pub const PROTOCOL: Protocol = Protocol {
     about: "Serves the files beneath ROOT (HTTP/1.0 and HTTP/1.1)",
     client_speaks_first: true,
     has_root: true,
-    options: &[made::CGI, made::CGI_TIMEOUT, INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
+    options: &[made::LISTING, made::CGI, made::CGI_TIMEOUT, INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
 };
 
 /// The handler.
