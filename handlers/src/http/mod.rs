@@ -1,8 +1,8 @@
 //! HTTP/1.0 and HTTP/1.1: the files beneath a root, to GET and HEAD (RFC 9110, RFC 9112).
 //!
-//! In the order of a request: `receive` holds its bytes, `request` reads its head, `path` finds what it names,
-//! `cache` and `file` open that, `conditional` and `range` decide how much of it is wanted, `response` and
-//! `answer` send it, `log` tells of it.
+//! In the order of a request: `receive` holds its bytes, `head` and `request` read them; `vhost` and `path` say what it
+//! names, `find` finds that, in the `cache` or as a `file`, and `negotiate` in which coding; `conditional` and `range`
+//! decide how much of it is wanted; `response` and `answer` send it, `log` tells of it.
 //!
 //! Steps that are called in one place are still not inlined where that makes the whole smaller: a function that does one
 //! thing keeps what it works with in registers, and its frame is gone before the next one needs space.
@@ -11,14 +11,18 @@ mod answer;
 mod cache;
 mod conditional;
 mod file;
+mod find;
+pub(crate) mod head;
 mod log;
 mod mime;
+mod negotiate;
 mod path;
 mod range;
 mod receive;
 mod request;
 mod response;
 mod status;
+mod vhost;
 
 pub use cache::{Cache, Keep};
 
@@ -26,7 +30,10 @@ use connection::{Connection, Handler, Outcome, Time};
 use rustix::fd::OwnedFd;
 
 use crate::io::{Failure, Read, Stream, after};
-use crate::options::{HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, WRITE_TIMEOUT};
+use crate::options::{
+    CACHE_CONTROL, CLEAN_URLS, HEADER, HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, MIME_TYPES, REDIRECT_HOST, REDIRECT_URI,
+    SECURITY_HEADERS, VHOSTS, WRITE_TIMEOUT,
+};
 use crate::{Open, OpenError, Protocol, Settings};
 
 use answer::Answer;
@@ -41,7 +48,20 @@ pub const PROTOCOL: Protocol = Protocol {
     about: "Serves the files beneath ROOT (HTTP/1.0 and HTTP/1.1)",
     client_speaks_first: true,
     has_root: true,
-    options: &[INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
+    options: &[
+        INDEX,
+        CLEAN_URLS,
+        VHOSTS,
+        HEADER,
+        CACHE_CONTROL,
+        SECURITY_HEADERS,
+        MIME_TYPES,
+        REDIRECT_HOST,
+        REDIRECT_URI,
+        HEADER_TIMEOUT,
+        IDLE_TIMEOUT,
+        WRITE_TIMEOUT,
+    ],
 };
 
 /// The handler.
@@ -133,7 +153,7 @@ impl<K: Keep> Http<'_, K> {
         loop {
             let parsed = if receiver.is_empty() { Err(NoRequest::Partial) } else { request::parse(receiver.bytes()) };
             match parsed {
-                Ok(request) if !path.has_room(request.path.len()) && !receiver.is_largest() => {
+                Ok(request) if !path.has_room(request.host.len(), request.path.len()) && !receiver.is_largest() => {
                     return None;
                 }
                 Ok(request) => {
@@ -159,10 +179,12 @@ impl<K: Keep> Http<'_, K> {
                 Err(NoRequest::Partial) if receiver.is_full() => {
                     let line = receiver.bytes().contains(&b'\n');
                     let status = if line { Status::HeadTooLarge } else { Status::UriTooLong };
-                    return Some(refuse(connection, stream, status, progress.began));
+                    return Some(self.refuse(connection, stream, status, progress.began));
                 }
                 Err(NoRequest::Partial) => {}
-                Err(NoRequest::Malformed(status)) => return Some(refuse(connection, stream, status, progress.began)),
+                Err(NoRequest::Malformed(status)) => {
+                    return Some(self.refuse(connection, stream, status, progress.began));
+                }
             }
             if receiver.is_empty() {
                 if progress.idle && connection.host.pressure.is_draining() {
@@ -177,7 +199,7 @@ impl<K: Keep> Http<'_, K> {
                 let left = progress.deadline.micros_since(stream.now()).div_ceil(1_000_000);
                 connection.host.alarm.deadline(left as u32);
             } else if stream.now() >= progress.deadline {
-                return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                return Some(self.refuse(connection, stream, Status::RequestTimeout, progress.began));
             }
             match stream.read(receiver.room(), progress.deadline) {
                 Read::Bytes(len) => {
@@ -189,14 +211,25 @@ impl<K: Keep> Http<'_, K> {
                 }
                 Read::Interrupted => {}
                 Read::TimedOut if !receiver.is_empty() => {
-                    return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                    return Some(self.refuse(connection, stream, Status::RequestTimeout, progress.began));
                 }
                 Read::End if !receiver.is_empty() => {
-                    return Some(refuse(connection, stream, Status::BadRequest, progress.began));
+                    return Some(self.refuse(connection, stream, Status::BadRequest, progress.began));
                 }
                 Read::End | Read::TimedOut | Read::Broken => return Some(Outcome::Served),
             }
         }
+    }
+
+    /// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
+    #[cold]
+    fn refuse(&self, connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
+        let answer = answer::refuse(connection, stream, &self.settings, status);
+        record(connection, &answer, b"", stream.now().micros_since(began));
+        if answer.sent.end.is_ok() {
+            stream.linger();
+        }
+        if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
     }
 }
 
@@ -211,17 +244,6 @@ fn close(answer: &Answer, stream: &Stream<'_>, unread: bool) -> Outcome {
         (_, Status::BadRequest) => Outcome::Refused,
         _ => Outcome::Served,
     }
-}
-
-/// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
-#[cold]
-fn refuse(connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
-    let answer = answer::refuse(connection, stream, status);
-    record(connection, &answer, b"", stream.now().micros_since(began));
-    if answer.sent.end.is_ok() {
-        stream.linger();
-    }
-    if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
 }
 
 /// One answer, one line.
