@@ -58,7 +58,7 @@ struct Slot {
     path_len: u8,
     path: [u8; PATH],
     meta: Meta,
-    siblings: u8,
+    siblings: Option<u8>,
     read: Time,
 }
 
@@ -67,8 +67,8 @@ struct Slot {
 pub(crate) struct Hit {
     slot: usize,
     pub(crate) meta: Meta,
-    /// In which codings the file has a sibling ([`super::negotiate::Coding::bit`]).
-    pub(crate) siblings: u8,
+    /// In which codings the file has a sibling ([`super::negotiate::Coding::bit`]), if that was asked.
+    pub(crate) siblings: Option<u8>,
 }
 
 impl Hit {
@@ -86,7 +86,7 @@ impl Cache {
             path_len: 0,
             path: [0; PATH],
             meta: Meta { size: 0, modified: 0, nanoseconds: 0 },
-            siblings: 0,
+            siblings: None,
             read: Time { seconds: 0, nanoseconds: 0 },
         };
         Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS] }
@@ -122,7 +122,7 @@ impl Cache {
         &mut self,
         path: &[u8],
         meta: Meta,
-        siblings: u8,
+        siblings: Option<u8>,
         now: Time,
         read: impl FnOnce(&mut [u8]) -> bool,
     ) -> Option<Hit> {
@@ -184,12 +184,12 @@ mod tests {
             buffer.copy_from_slice(body);
             true
         };
-        cache.keep(name.as_bytes(), meta(body.len() as u64), 5, at(millis), fill).is_some()
+        cache.keep(name.as_bytes(), meta(body.len() as u64), Some(5), at(millis), fill).is_some()
     }
 
     fn get(cache: &Cache, name: &str, millis: i64) -> Option<String> {
         let hit = cache.find(name.as_bytes(), at(millis)).filter(Hit::is_whole)?;
-        assert_eq!(hit.siblings, 5);
+        assert_eq!(hit.siblings, Some(5));
         Some(String::from_utf8(cache.body(hit).to_vec()).unwrap())
     }
 
@@ -225,10 +225,10 @@ mod tests {
         assert!(!keep(&mut cache, &"p".repeat(PATH + 1), b"x", 1_000));
         assert!(keep(&mut cache, "a", &[b'x'; BODY], 1_000));
         assert!(!keep(&mut cache, "b", &[b'x'; BODY + 1], 1_000));
-        assert!(cache.keep(b"a", meta(3), 0, at(1_000), |_| false).is_none());
+        assert!(cache.keep(b"a", meta(3), None, at(1_000), |_| false).is_none());
         assert_eq!(get(&cache, "a", 1_000), None);
         // What is known of a large file is kept without its bytes.
         let hit = cache.find(b"b", at(1_000)).unwrap();
-        assert_eq!((hit.meta, hit.siblings, hit.is_whole()), (meta(BODY as u64 + 1), 5, false));
+        assert_eq!((hit.meta, hit.siblings, hit.is_whole()), (meta(BODY as u64 + 1), Some(5), false));
     }
 }

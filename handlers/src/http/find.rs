@@ -7,7 +7,7 @@ use super::cache::{Hit, Keep};
 use super::file::{self, Found, Meta};
 use super::negotiate::{self, Coding};
 use super::path::Path;
-use super::request::Request;
+use super::request::{Field, Request};
 use super::status::Status;
 use super::vhost::{self, Place};
 use super::{Http, mime};
@@ -89,9 +89,12 @@ fn file<'t, K: Keep>(
     let directory = directory.unwrap_or(http.root.as_fd());
     let kind = mime::of(path.as_bytes(), http.settings.types);
     let kept = &mut http.kept;
-    let Some((content, meta, siblings)) = look(kept, stream, directory, path, !negotiate::is_compressed(kind))? else {
+    // Who does not speak of codings costs no look for them.
+    let probe = request.value(Field::AcceptEncoding).is_some() && !negotiate::is_compressed(kind);
+    let Some((content, meta, siblings)) = look(kept, stream, directory, path, probe)? else {
         return Ok(None);
     };
+    let siblings = siblings.unwrap_or_default();
     let mut found = Representation { content, meta, kind, coding: None, varies: siblings != 0 };
     if let Some(coding) = negotiate::choose(request, siblings) {
         path.settle();
@@ -104,7 +107,8 @@ fn file<'t, K: Keep>(
     Ok(Some(found))
 }
 
-/// The file of that very path, from the cache or opened; and, if that is asked, its siblings as a set of codings.
+/// The file of that very path, from the cache or opened, and its siblings as a set of codings: if that is asked, or known
+/// already.
 #[inline(never)]
 fn look<K: Keep>(
     kept: &mut K,
@@ -112,20 +116,16 @@ fn look<K: Keep>(
     directory: BorrowedFd<'_>,
     path: &mut Path<'_>,
     probe: bool,
-) -> Result<Option<(Content, Meta, u8)>, Status> {
-    let mut siblings = None;
-    if let Some(hit) = kept.cache().and_then(|cache| cache.find(path.key(), stream.now())) {
-        if hit.is_whole() {
-            return Ok(Some((Content::Kept(hit), hit.meta, hit.siblings)));
-        }
-        siblings = Some(hit.siblings);
+) -> Result<Option<(Content, Meta, Option<u8>)>, Status> {
+    let hit = kept.cache().and_then(|cache| cache.find(path.key(), stream.now()));
+    let mut siblings = hit.and_then(|hit| hit.siblings);
+    if let Some(hit) = hit.filter(|hit| hit.is_whole() && (hit.siblings.is_some() || !probe)) {
+        return Ok(Some((Content::Kept(hit), hit.meta, hit.siblings)));
     }
     let Found::File(open, meta) = file::open(directory, path.as_c_str())? else { return Ok(None) };
-    let siblings = match siblings {
-        Some(siblings) => siblings,
-        None if probe => self::siblings(directory, path, &meta)?,
-        None => 0,
-    };
+    if probe && siblings.is_none() {
+        siblings = Some(self::siblings(directory, path, &meta)?);
+    }
     if let Some(cache) = kept.cache() {
         let fill = |buffer: &mut [u8]| file::read(&open, buffer, 0) == Ok(buffer.len());
         if let Some(hit) = cache.keep(path.key(), meta, siblings, stream.now(), fill) {
