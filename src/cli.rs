@@ -170,16 +170,21 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 fn handler_options(timeouts: bool) -> Vec<Arg> {
     let mut known: Vec<&handlers::Opt> = Vec::new();
     for opt in handlers::PROTOCOLS.iter().flat_map(|protocol| protocol.options) {
-        if !known.iter().any(|other| other.name == opt.name) && opt.name.ends_with("-timeout") == timeouts {
+        if !known.iter().any(|other| other.name() == opt.name()) && opt.name().ends_with("-timeout") == timeouts {
             known.push(opt);
         }
     }
-    known
-        .into_iter()
-        .map(|opt| {
-            option(opt.name, opt.value, opt.help).default_value(opt.default).value_parser(value_parser!(OsString))
-        })
-        .collect()
+    known.into_iter().map(handler_option).collect()
+}
+
+fn handler_option(opt: &handlers::Opt) -> Arg {
+    if opt.is_flag() {
+        return flag(opt.name(), opt.help());
+    }
+    let value = opt.value().trim_end_matches("...");
+    let action = if opt.is_repeatable() { ArgAction::Append } else { ArgAction::Set };
+    let arg = option(opt.name(), value, opt.help()).value_parser(value_parser!(OsString)).action(action);
+    if opt.default().is_empty() { arg } else { arg.default_value(opt.default()) }
 }
 
 /// Whether the user typed this option, rather than leaving its default.

@@ -33,6 +33,8 @@ static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 /// Does what `tine serve` was asked to.
 pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     close_inherited()?;
+    // Read before a new root hides it.
+    let types = types(settings)?;
     let confinement = Confinement { identity: identity(settings)?, chroot: settings.chroot.clone() };
     if settings.check {
         // Inside a new root there may be another directory of that name.
@@ -44,10 +46,10 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     }
     let log_file = settings.log.as_deref().map(open_log).transpose()?;
     if settings.inetd {
-        return serve_inherited(settings, &confinement, log_file);
+        return serve_inherited(settings, &types, &confinement, log_file);
     }
     let mut server = Server::bind(&settings.listen, tuning(settings), limits(settings), log(settings))?;
-    let handler_settings = settings.handler_settings();
+    let handler_settings = handlers::Settings { types: &types, ..settings.handler_settings() };
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut service, mut executable) = (None, None);
     // Asked before a new root hides the answer.
@@ -143,6 +145,16 @@ fn check_root(settings: &Serve, identity: Option<&Identity>) -> Result<(), Error
     access(Path::new(&directory), AccessFlags::R_OK | AccessFlags::X_OK).map_err(failed)
 }
 
+/// The table of types that `--mime-types` names, or an empty one.
+fn types(settings: &Serve) -> Result<Vec<u8>, Error> {
+    let path = settings.handler_settings().mime_types;
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = Path::new(OsStr::from_bytes(path));
+    std::fs::read(path).map_err(|error| Error::os("read", path.display().to_string(), error))
+}
+
 fn open_log(path: &Path) -> Result<File, Error> {
     // Readable by the group, as logs are; O_APPEND, because many processes write to it.
     let mut options = OpenOptions::new();
@@ -227,10 +239,15 @@ fn program(settings: &Serve, own_path: io::Result<PathBuf>) -> Result<Program, E
 }
 
 /// `--inetd`: the connection is there already.
-fn serve_inherited(settings: &Serve, confinement: &Confinement, log_file: Option<File>) -> Result<ExitCode, Error> {
+fn serve_inherited(
+    settings: &Serve,
+    types: &[u8],
+    confinement: &Confinement,
+    log_file: Option<File>,
+) -> Result<ExitCode, Error> {
     confine(confinement)?;
     check_root(settings, confinement.identity.as_ref())?;
-    let mut handler_settings = settings.handler_settings();
+    let mut handler_settings = handlers::Settings { types, ..settings.handler_settings() };
     let (peer, local) = inherited_endpoints(&mut handler_settings);
     let mut service = open_service(settings, &handler_settings)?;
     redirect_stderr(log_file)?;

@@ -80,8 +80,8 @@ impl<'b> Text<'b> {
 }
 
 /// The words of a table that is packed into one string: a space or a line's end stands between any two.
-pub(crate) fn words(table: &str) -> impl Iterator<Item = &[u8]> {
-    table.as_bytes().split(|&byte| byte <= b' ')
+pub(crate) fn words(table: &[u8]) -> impl Iterator<Item = &[u8]> {
+    table.split(|&byte| byte <= b' ')
 }
 
 /// The line of a table that begins with that number: the whole of it, and what follows the number and a space.

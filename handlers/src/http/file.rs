@@ -1,6 +1,7 @@
 //! Files beneath the root.
 
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -28,29 +29,46 @@ pub(crate) enum Found {
     Directory,
 }
 
-/// Opens a path beneath `root`. The kernel resolves it there, links included, so that nothing leads out.
+/// Opens a path beneath a directory. The kernel resolves it there, links included, so that nothing leads out.
 ///
 /// # Errors
 /// The status that says why not. A FIFO, a device or a socket is not found.
-pub(crate) fn open(root: BorrowedFd<'_>, path: &CStr) -> Result<Found, Status> {
+#[inline(never)]
+pub(crate) fn open(directory: BorrowedFd<'_>, path: &CStr) -> Result<Found, Status> {
     // O_NONBLOCK: a FIFO would hold us until somebody writes. O_NOCTTY: a terminal would become ours.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let mut tries = 0;
-    let file = loop {
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
-            Ok(file) => break file,
-            Err(Errno::INTR) => {}
-            // Something beneath the root was renamed meanwhile, and `..` could not be checked (openat2(2)).
-            Err(Errno::AGAIN) if tries < 32 => tries += 1,
-            Err(errno) => return Err(status(errno)),
-        }
-    };
+    let file = beneath(directory, path, flags).map_err(status)?;
     let stat = rustix::fs::fstat(&file).map_err(status)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(Found::File(file, Meta::of(&stat))),
         FileType::Directory => Ok(Found::Directory),
         _ => Err(Status::NotFound),
+    }
+}
+
+/// Opens a directory in which paths can be resolved; it cannot be read.
+pub(crate) fn open_directory(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Status> {
+    beneath(directory, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC).map_err(status)
+}
+
+/// What is written in a symbolic link beneath a directory.
+pub(crate) fn link<'s>(directory: BorrowedFd<'_>, path: &CStr, space: &'s mut [MaybeUninit<u8>]) -> Option<&'s [u8]> {
+    let link = beneath(directory, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC).ok()?;
+    let text = rustix::fs::readlinkat_raw(link, c"", space);
+    text.ok().map(|(text, _)| &*text)
+}
+
+#[inline(never)]
+fn beneath(directory: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = 0;
+    loop {
+        match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
+            Err(Errno::INTR) => {}
+            // Something beneath the root was renamed meanwhile, and `..` could not be checked (openat2(2)).
+            Err(Errno::AGAIN) if tries < 32 => tries += 1,
+            result => return result,
+        }
     }
 }
 

@@ -1,41 +1,31 @@
 //! What is made for a request rather than found: answers of scripts, lists of directories. And whether the client may.
 
-use core::ffi::CStr;
 use core::marker::PhantomData;
 
 use connection::Connection;
-use rustix::fd::AsFd;
+use rustix::fd::BorrowedFd;
 
-use super::answer::{self, Reply};
-use super::cache::Keep;
-use super::cgi::{self, Call, LOCATION, Place, Ran};
+use super::answer::Reply;
+use super::cgi::{self, Call, Place, Ran};
+use super::listing;
 use super::path::Path;
 use super::request::Request;
 use super::status::Status;
-use super::{Http, listing, path};
+use crate::Settings;
 use crate::io::Sent;
 use crate::options::{self, Invalid, Opt};
-use crate::{Settings, Text};
+
+pub(crate) use super::cgi::LOCATION;
 
 /// Whether directories are listed.
-pub(crate) const LISTING: Opt =
-    Opt { name: "listing", value: "", default: "", help: "List a directory that has no index, as HTML or JSON" };
+pub(crate) const LISTING: Opt = Opt::new("listing|||List a directory that has no index, as HTML or JSON");
 
 /// Whether scripts are executed.
-pub(crate) const CGI: Opt = Opt {
-    name: "cgi",
-    value: "",
-    default: "",
-    help: "Execute files named *.cgi (CGI/1.1), and index.cgi for a directory",
-};
+pub(crate) const CGI: Opt = Opt::new("cgi|||Execute files named *.cgi (CGI/1.1), and index.cgi for a directory");
 
 /// How long to wait for a script.
-pub(crate) const CGI_TIMEOUT: Opt = Opt {
-    name: "cgi-timeout",
-    value: "SECONDS",
-    default: "60",
-    help: "End a script that is silent for this time, with 504",
-};
+pub(crate) const CGI_TIMEOUT: Opt =
+    Opt::new("cgi-timeout|SECONDS|60|End a script that is silent for this time, with 504");
 
 /// As many local redirects of scripts are followed for one request.
 const REDIRECTS: u32 = 8;
@@ -77,138 +67,67 @@ impl<'a> Made<'a> {
     }
 }
 
-/// What comes before a file is looked for: scripts.
-pub(crate) fn before<K: Keep>(
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
-    reply: &mut Reply<'_, '_>,
+/// The script that a path names, with or without more behind: the length of its own path.
+pub(crate) fn find(
+    settings: &Settings<'_>,
+    root: BorrowedFd<'_>,
+    path: &Path<'_>,
+    request: &Request<'_>,
+) -> Result<Option<usize>, Status> {
+    if settings.made.cgi && cgi::is_method(request) { cgi::find(root, path.as_bytes()) } else { Ok(None) }
+}
+
+/// The script that stands for a directory which has no other index.
+pub(crate) fn find_index(
+    settings: &Settings<'_>,
+    root: BorrowedFd<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
-    held: &[u8],
-) -> Option<Sent> {
-    let settings: &Settings<'_> = &http.settings;
-    if !K::MAKES
-        || !settings.made.cgi
-        || !cgi::is_method(request)
-        || path.resolve(request.path, settings.index).is_err()
-    {
-        return None;
+) -> Result<Option<usize>, Status> {
+    if !path.is_directory() || !settings.made.cgi || !cgi::is_method(request) {
+        return Ok(None);
     }
-    scripts(http, connection, reply, path, request, held)
+    path.append(cgi::INDEX)?;
+    Ok(cgi::is_there(root, path.as_c_str())?.then_some(path.as_bytes().len()))
 }
 
-/// The script that a path names, with or without more behind.
-#[cold]
-#[inline(never)]
-fn scripts<K: Keep>(
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
+/// Runs the script whose path is `len` bytes long, and answers with what it says, or says where it sends us.
+pub(crate) fn script<'l>(
     reply: &mut Reply<'_, '_>,
-    path: &mut Path<'_>,
-    request: &Request<'_>,
-    held: &[u8],
-) -> Option<Sent> {
-    // A copy: the buffer of the path is used again for where a script sends us.
-    let mut space = [0; path::LONGEST];
-    let mut whole = Text::new(&mut space);
-    // Of a directory, what stands behind the slash is the index and not the client's.
-    whole.bytes(if path.is_directory() { directory(path) } else { path.as_bytes() });
-    for place in cgi::places(whole.as_bytes()) {
-        match is_there(http, place.script, b"") {
-            Ok(true) => return Some(script_answer(http, connection, reply, path, request, held, place)),
-            Ok(false) => {}
-            Err(status) => return Some(reply.page(status)),
-        }
-    }
-    None
-}
-
-/// The directory that a path names or is in: empty, or with a slash at its end.
-fn directory<'p>(path: &'p Path<'_>) -> &'p [u8] {
-    let slash = path.as_bytes().iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-    path.as_bytes().get(..slash).unwrap_or_default()
-}
-
-/// Whether there is a script of that path, which comes in two parts.
-#[inline(never)]
-fn is_there<K>(http: &Http<'_, K>, first: &[u8], second: &[u8]) -> Result<bool, Status> {
-    let mut space = [0; path::LONGEST];
-    let mut script = Text::new(&mut space);
-    script.bytes(first).bytes(second).bytes(&[0]);
-    match CStr::from_bytes_with_nul(script.as_bytes()) {
-        Ok(script) => cgi::is_there(http.root.as_fd(), script),
-        Err(_) => Ok(false),
-    }
-}
-
-/// What comes where nothing was found: `index.cgi`, and the list of a directory.
-pub(crate) fn instead<K: Keep>(
-    http: &mut Http<'_, K>,
     connection: &Connection<'_>,
-    reply: &mut Reply<'_, '_>,
-    path: &mut Path<'_>,
+    root: BorrowedFd<'_>,
+    path: &Path<'_>,
     request: &Request<'_>,
-    held: &[u8],
-) -> Option<Sent> {
-    if !K::MAKES || !path.is_directory() {
-        return None;
-    }
-    if http.settings.made.cgi && cgi::is_method(request) {
-        match is_there(http, directory(path), cgi::INDEX) {
-            Ok(true) => return Some(index(http, connection, reply, path, request, held)),
-            Ok(false) => {}
-            Err(status) => return Some(reply.page(status)),
-        }
-    }
-    if http.settings.made.listing && request.refused.is_none() {
-        return listing::list(reply, http.root.as_fd(), directory(path), request);
-    }
-    None
-}
-
-/// `index.cgi` of the directory that a path names.
-#[cold]
-#[inline(never)]
-fn index<K: Keep>(
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
-    reply: &mut Reply<'_, '_>,
-    path: &mut Path<'_>,
-    request: &Request<'_>,
-    held: &[u8],
-) -> Sent {
-    let mut space = [0; path::LONGEST];
-    let mut script = Text::new(&mut space);
-    script.bytes(directory(path)).bytes(cgi::INDEX);
-    let place = Place { script: script.as_bytes(), info: b"" };
-    script_answer(http, connection, reply, path, request, held, place)
-}
-
-/// Runs a script, and follows where it sends us.
-#[cold]
-#[inline(never)]
-fn script_answer<K: Keep>(
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
-    reply: &mut Reply<'_, '_>,
-    path: &mut Path<'_>,
-    request: &Request<'_>,
-    held: &[u8],
-    place: Place<'_>,
-) -> Sent {
-    let mut location = [0; LOCATION];
-    let settings = &http.settings;
-    let call = Call { connection, settings, root: http.root.as_fd(), request, held, place, user: b"" };
-    let len = match cgi::run(reply, &call, &mut location) {
-        Ran::Answered(sent) => return sent,
+    len: usize,
+    location: &'l mut [u8; LOCATION],
+) -> Result<&'l [u8], Sent> {
+    let (script, info) = path.as_bytes().split_at_checked(len).unwrap_or_default();
+    let call =
+        Call { connection, settings: &reply.settings.clone(), root, request, place: Place { script, info }, user: b"" };
+    let len = match cgi::run(reply, &call, location) {
+        Ran::Answered(sent) => return Err(sent),
         Ran::Elsewhere(len) => len,
     };
-    reply.redirects += 1;
-    if reply.redirects > REDIRECTS {
-        return reply.give_up(Status::BadGateway);
+    reply.made.redirects += 1;
+    if reply.made.redirects > REDIRECTS {
+        return Err(reply.give_up(Status::BadGateway));
     }
-    let target = location.get(..len).unwrap_or_default();
-    // What the client sent was for the first script, as far as that read it.
+    // What the client sent was for this script, as far as that read it.
     reply.persistence.keep &= !request.body;
-    answer::respond(http, connection, reply, path, &request.redirected(target), &[])
+    Ok(location.get(..len).unwrap_or_default())
+}
+
+/// The list of a directory without an index.
+pub(crate) fn list(
+    reply: &mut Reply<'_, '_>,
+    root: BorrowedFd<'_>,
+    path: &Path<'_>,
+    request: &Request<'_>,
+) -> Option<Sent> {
+    if !reply.settings.made.listing || !path.is_directory() {
+        return None;
+    }
+    // Behind the last slash is the index that was not found.
+    let slash = path.as_bytes().iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    listing::list(reply, root, path.as_bytes().get(..slash)?, request)
 }

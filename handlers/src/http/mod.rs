@@ -1,8 +1,8 @@
 //! HTTP/1.0 and HTTP/1.1: the files beneath a root, to GET and HEAD (RFC 9110, RFC 9112).
 //!
-//! In the order of a request: `receive` holds its bytes, `request` reads its head, `path` finds what it names,
-//! `cache` and `file` open that, `conditional` and `range` decide how much of it is wanted, `response` and
-//! `answer` send it, `log` tells of it.
+//! In the order of a request: `receive` holds its bytes, `head` and `request` read them; `vhost` and `path` say what it
+//! names, `find` finds that, in the `cache` or as a `file`, and `negotiate` in which coding; `conditional` and `range`
+//! decide how much of it is wanted; `response` and `answer` send it, `log` tells of it.
 //!
 //! Steps that are called in one place are still not inlined where that makes the whole smaller: a function that does one
 //! thing keeps what it works with in registers, and its frame is gone before the next one needs space.
@@ -12,16 +12,20 @@ mod cache;
 mod cgi;
 mod conditional;
 mod file;
+mod find;
+pub(crate) mod head;
 mod listing;
 mod log;
 mod made;
 mod mime;
+mod negotiate;
 mod path;
 mod range;
 mod receive;
 mod request;
 mod response;
 mod status;
+mod vhost;
 
 pub use cache::{Cache, Full, Keep};
 pub use made::Made;
@@ -30,10 +34,14 @@ use connection::{Connection, Handler, Outcome, Time};
 use rustix::fd::OwnedFd;
 
 use crate::io::{Failure, Read, Stream, after};
-use crate::options::{HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, WRITE_TIMEOUT};
+use crate::options::{
+    CACHE_CONTROL, CLEAN_URLS, HEADER, HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, MIME_TYPES, REDIRECT_HOST, REDIRECT_URI,
+    SECURITY_HEADERS, VHOSTS, WRITE_TIMEOUT,
+};
 use crate::{Open, OpenError, Protocol, Settings};
 
 use answer::Answer;
+use made::{CGI, CGI_TIMEOUT, LISTING};
 use path::Path;
 use receive::Receiver;
 use request::NoRequest;
@@ -45,7 +53,23 @@ pub const PROTOCOL: Protocol = Protocol {
     about: "Serves the files beneath ROOT (HTTP/1.0 and HTTP/1.1)",
     client_speaks_first: true,
     has_root: true,
-    options: &[made::LISTING, made::CGI, made::CGI_TIMEOUT, INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
+    options: &[
+        INDEX,
+        LISTING,
+        CGI,
+        CGI_TIMEOUT,
+        CLEAN_URLS,
+        VHOSTS,
+        HEADER,
+        CACHE_CONTROL,
+        SECURITY_HEADERS,
+        MIME_TYPES,
+        REDIRECT_HOST,
+        REDIRECT_URI,
+        HEADER_TIMEOUT,
+        IDLE_TIMEOUT,
+        WRITE_TIMEOUT,
+    ],
 };
 
 /// The handler.
@@ -151,7 +175,7 @@ impl<K: Keep> Http<'_, K> {
         loop {
             let parsed = if receiver.is_empty() { Err(NoRequest::Partial) } else { request::parse(receiver.bytes()) };
             match parsed {
-                Ok(request) if !path.has_room(request.path.len()) && !receiver.is_largest() => {
+                Ok(request) if !path.has_room(request.host.len(), request.path.len()) && !receiver.is_largest() => {
                     return None;
                 }
                 Ok(request) => {
@@ -159,8 +183,7 @@ impl<K: Keep> Http<'_, K> {
                         // The deadline was for the head: the answer has its own.
                         stream.allow(stream.now(), &self.settings);
                     }
-                    let held = receiver.bytes().get(request.len..).unwrap_or_default();
-                    let answer = answer::answer(self, connection, stream, path, &request, held);
+                    let answer = answer::answer(self, connection, stream, path, &request);
                     let now = stream.now();
                     record(connection, &answer, request.line, now.micros_since(progress.began));
                     let (len, body) = (request.len, request.body);
@@ -178,10 +201,12 @@ impl<K: Keep> Http<'_, K> {
                 Err(NoRequest::Partial) if receiver.is_full() => {
                     let line = receiver.bytes().contains(&b'\n');
                     let status = if line { Status::HeadTooLarge } else { Status::UriTooLong };
-                    return Some(refuse(connection, stream, status, progress.began));
+                    return Some(self.refuse(connection, stream, status, progress.began));
                 }
                 Err(NoRequest::Partial) => {}
-                Err(NoRequest::Malformed(status)) => return Some(refuse(connection, stream, status, progress.began)),
+                Err(NoRequest::Malformed(status)) => {
+                    return Some(self.refuse(connection, stream, status, progress.began));
+                }
             }
             if receiver.is_empty() {
                 if progress.idle && connection.host.pressure.is_draining() {
@@ -196,7 +221,7 @@ impl<K: Keep> Http<'_, K> {
                 let left = progress.deadline.micros_since(stream.now()).div_ceil(1_000_000);
                 connection.host.alarm.deadline(left as u32);
             } else if stream.now() >= progress.deadline {
-                return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                return Some(self.refuse(connection, stream, Status::RequestTimeout, progress.began));
             }
             match stream.read(receiver.room(), progress.deadline) {
                 Read::Bytes(len) => {
@@ -208,14 +233,25 @@ impl<K: Keep> Http<'_, K> {
                 }
                 Read::Interrupted => {}
                 Read::TimedOut if !receiver.is_empty() => {
-                    return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                    return Some(self.refuse(connection, stream, Status::RequestTimeout, progress.began));
                 }
                 Read::End if !receiver.is_empty() => {
-                    return Some(refuse(connection, stream, Status::BadRequest, progress.began));
+                    return Some(self.refuse(connection, stream, Status::BadRequest, progress.began));
                 }
                 Read::End | Read::TimedOut | Read::Broken => return Some(Outcome::Served),
             }
         }
+    }
+
+    /// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
+    #[cold]
+    fn refuse(&self, connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
+        let answer = answer::refuse(connection, stream, &self.settings, status);
+        record(connection, &answer, b"", stream.now().micros_since(began));
+        if answer.sent.end.is_ok() {
+            stream.linger();
+        }
+        if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
     }
 }
 
@@ -230,17 +266,6 @@ fn close(answer: &Answer, stream: &Stream<'_>, unread: bool) -> Outcome {
         (_, Status::BadRequest) => Outcome::Refused,
         _ => Outcome::Served,
     }
-}
-
-/// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
-#[cold]
-fn refuse(connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
-    let answer = answer::refuse(connection, stream, status);
-    record(connection, &answer, b"", stream.now().micros_since(began));
-    if answer.sent.end.is_ok() {
-        stream.linger();
-    }
-    if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
 }
 
 /// One answer, one line.

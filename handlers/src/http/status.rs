@@ -7,6 +7,7 @@ use crate::text::numbered;
 #[repr(u16)]
 pub(crate) enum Status {
     Ok = 200,
+    NoContent = 204,
     PartialContent = 206,
     MovedPermanently = 301,
     NotModified = 304,
@@ -16,9 +17,11 @@ pub(crate) enum Status {
     NotFound = 404,
     MethodNotAllowed = 405,
     RequestTimeout = 408,
+    PreconditionFailed = 412,
     ContentTooLarge = 413,
     UriTooLong = 414,
     RangeNotSatisfiable = 416,
+    ExpectationFailed = 417,
     HeadTooLarge = 431,
     InternalServerError = 500,
     NotImplemented = 501,
@@ -31,6 +34,7 @@ pub(crate) enum Status {
 /// Each with its reason.
 const LINES: &str = "200 OK
 206 Partial Content
+204 No Content
 304 Not Modified
 301 Moved Permanently
 404 Not Found
@@ -39,9 +43,11 @@ const LINES: &str = "200 OK
 403 Forbidden
 405 Method Not Allowed
 408 Request Timeout
+412 Precondition Failed
 413 Content Too Large
 414 URI Too Long
 416 Range Not Satisfiable
+417 Expectation Failed
 431 Request Header Fields Too Large
 500 Internal Server Error
 501 Not Implemented

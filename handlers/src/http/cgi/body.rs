@@ -28,11 +28,11 @@ pub(crate) struct Body<'r> {
 }
 
 impl<'r> Body<'r> {
-    /// The body of `request`, of which `held` was received with the head.
-    pub(crate) fn of(request: &Request<'_>, held: &'r [u8]) -> Body<'r> {
+    /// The body of `request`.
+    pub(crate) fn of(request: &Request<'r>) -> Body<'r> {
         let len = request.value(Field::ContentLength).and_then(decimal);
-        let expected = request.minor == 1 && request.fields().any(|(name, _)| crate::text::same(name, b"expect"));
-        Body { held, taken: 0, left: len.unwrap_or(0), len, expected, framed: true }
+        let expected = request.minor == 1 && request.value(Field::Expect).is_some();
+        Body { held: request.behind, taken: 0, left: len.unwrap_or(0), len, expected, framed: true }
     }
 
     /// Bytes that are there already.

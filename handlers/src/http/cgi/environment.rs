@@ -4,12 +4,12 @@ use connection::{Connection, Endpoint};
 
 use super::Place;
 use crate::Text;
-use crate::http::request::{Field, Request};
+use crate::http::request::Request;
 use crate::text::{same, words};
 
 /// Fields of the request that a script does not get as `HTTP_...`: credentials, what is between client and server, what
 /// has a name of its own, and `Proxy`, which many libraries would take for the name of one.
-const WITHHELD: &str = "proxy authorization proxy-authorization connection keep-alive te trailer transfer-encoding \
+const WITHHELD: &[u8] = b"proxy authorization proxy-authorization connection keep-alive te trailer transfer-encoding \
 upgrade expect content-length content-type";
 
 /// What the environment is made of.
@@ -41,7 +41,7 @@ pub(crate) fn write(to: &mut Text<'_>, origin: &Origin<'_>) {
     set(to, "REMOTE_ADDR", &[peer.ip()]);
     set(to, "REMOTE_HOST", &[peer.ip()]);
     number(to, "REMOTE_PORT", peer.port().into());
-    set(to, "REQUEST_METHOD", &[request.method]);
+    set(to, "REQUEST_METHOD", &[request.method_name()]);
     set(to, "REQUEST_URI", &[request.path, request.query]);
     set(to, "QUERY_STRING", &[request.query.get(1..).unwrap_or_default()]);
     set(to, "DOCUMENT_ROOT", &[origin.root]);
@@ -100,7 +100,7 @@ fn number(to: &mut Text<'_>, name: &str, value: u64) {
 
 /// The name that the client called us by, and the port: as it says, or as the connection has it.
 fn server<'a>(request: &Request<'a>, local: &'a Endpoint) -> (&'a [u8], u16) {
-    let host = request.value(Field::Host).unwrap_or_default();
+    let host = request.host;
     let end = host.iter().rposition(|&byte| byte == b':').filter(|&end| {
         // Within brackets, colons are part of an address.
         host.get(end + 1..).is_some_and(|port| port.iter().all(u8::is_ascii_digit))

@@ -5,8 +5,8 @@ use crate::options::decimal;
 use crate::text::{same, words};
 
 /// Fields that the server decides on: they say how this connection goes on, or stand in the head already.
-const OURS: &str =
-    "status content-length connection keep-alive proxy-connection te trailer transfer-encoding upgrade date";
+const OURS: &[u8] =
+    b"status content-length connection keep-alive proxy-connection te trailer transfer-encoding upgrade date";
 
 /// Why there is no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ mod tests {
             ("Content-Type: a/b\nContent-Length: 3\n\n", "0  Some(3) [Content-Type: a/b|] 37"),
             (
                 "Content-Type: a/b\nConnection: close\nDate: now\nTransfer-Encoding: x\n\n",
-                "0  None [Content-Type: a/b|] 69",
+                "0  None [Content-Type: a/b|] 68",
             ),
             ("Content-Type: a/b\n", "partial"),
             ("Content-Type", "partial"),

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::answer::Reply;
-use super::request::{Field, Request};
+use super::request::{Field, Method, Request};
 use super::status::Status;
 use super::{file, log};
 use crate::io::{Failure, Sent};
@@ -33,7 +33,7 @@ const ENVIRONMENT: usize = 24 << 10;
 /// The longest target of a local redirect.
 pub(crate) const LOCATION: usize = 2 << 10;
 /// Methods beside GET and HEAD that a script may answer.
-const METHODS: &str = "POST PUT DELETE PATCH OPTIONS";
+const METHODS: &[u8] = b"POST PUT DELETE PATCH OPTIONS";
 /// The name of the script that stands for its directory.
 pub(crate) const INDEX: &[u8] = b"index.cgi";
 
@@ -56,8 +56,7 @@ pub(crate) enum Ran {
 
 /// Whether a request of this method may be for a script.
 pub(crate) fn is_method(request: &Request<'_>) -> bool {
-    request.refused.is_none()
-        || request.refused == Some(Status::MethodNotAllowed) && words(METHODS).any(|known| known == request.method)
+    matches!(request.method, Method::Get | Method::Head) || words(METHODS).any(|known| known == request.method_name())
 }
 
 /// The scripts that a path may name, from the root on.
@@ -68,6 +67,23 @@ pub(crate) fn places(path: &[u8]) -> impl Iterator<Item = Place<'_>> {
         let name = script.rsplit(|&byte| byte == b'/').next()?;
         (name.len() > 4 && name.ends_with(b".cgi")).then_some(Place { script, info })
     })
+}
+
+/// The length of the script's path at the beginning of `path`, if there is one.
+#[cold]
+#[inline(never)]
+pub(crate) fn find(root: BorrowedFd<'_>, path: &[u8]) -> Result<Option<usize>, Status> {
+    for place in places(path) {
+        let mut space = [0; crate::http::path::LONGEST];
+        let mut script = Text::new(&mut space);
+        script.bytes(place.script).bytes(&[0]);
+        if let Ok(script) = CStr::from_bytes_with_nul(script.as_bytes())
+            && is_there(root, script)?
+        {
+            return Ok(Some(place.script.len()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a script is there. A file of such a name that cannot be executed is forbidden, and never shown.
@@ -96,8 +112,6 @@ pub(crate) struct Call<'a> {
     pub(crate) settings: &'a Settings<'a>,
     pub(crate) root: BorrowedFd<'a>,
     pub(crate) request: &'a Request<'a>,
-    /// What was received behind the request's head.
-    pub(crate) held: &'a [u8],
     pub(crate) place: Place<'a>,
     /// Who the client has proved to be; empty for nobody.
     pub(crate) user: &'a [u8],
@@ -115,7 +129,7 @@ struct Ends {
 #[cold]
 #[inline(never)]
 pub(crate) fn run(reply: &mut Reply<'_, '_>, call: &Call<'_>, location: &mut [u8; LOCATION]) -> Ran {
-    let mut body = Body::of(call.request, call.held);
+    let mut body = Body::of(call.request);
     let gathered = match call.request.value(Field::TransferEncoding) {
         Some(_) => match body.gather(reply.stream, call.settings.header_timeout) {
             Ok(file) => Some(file),
@@ -123,7 +137,7 @@ pub(crate) fn run(reply: &mut Reply<'_, '_>, call: &Call<'_>, location: &mut [u8
         },
         None => None,
     };
-    reply.consumed = body.taken;
+    reply.made.consumed = body.taken;
     match start(call, &body, gathered) {
         Ok((started, ends)) => {
             body.invite(reply.stream);

@@ -12,6 +12,7 @@ use crate::http::answer::Reply;
 use crate::http::response::{self, HEAD};
 use crate::http::status::Status;
 use crate::io::{Sent, borrow};
+use crate::options::HEADER_BYTES;
 
 /// How much is carried at once. The head of a script's answer is at most this long.
 const PIECE: usize = 16 << 10;
@@ -81,7 +82,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             complain(self.call, "was ended in its answer by signal ", Some(status as u64 - 128));
             next = Next::Broken;
         }
-        self.reply.consumed = self.body.taken;
+        self.reply.made.consumed = self.body.taken;
         match next {
             Next::Done if self.framing == Some(Framing::Chunks) && !self.reply.head_only => {
                 let sent = self.reply.stream.send(b"0\r\n\r\n", &[], false);
@@ -213,7 +214,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
         }
         let said = space.get(FRAME..FRAME + *len).unwrap_or_default();
         // What stands in the head of the answer is written before the body, which is not copied.
-        let mut head = [0; PIECE + HEAD];
+        let mut head = [0; PIECE + HEAD + HEADER_BYTES];
         let mut head = Text::new(&mut head);
         let at = match head::parse(said) {
             Err(NoHead::Partial) if *len < PIECE => return Next::Go,
@@ -261,13 +262,13 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             None => Framing::Close,
         };
         self.reply.persistence.keep = keep && framing != Framing::Close;
-        self.reply.code = code;
+        self.reply.made.code = code;
         let line = match found.line {
             b"" if code == 302 => &b"302 Found"[..],
             b"" => b"200 OK",
             line => line,
         };
-        response::begin_line(head, line, self.reply.now, self.reply.persistence);
+        response::begin(head, line, self.reply.now, self.reply.persistence, call.settings);
         found.write(head);
         match framing {
             Framing::Length(length) => {
@@ -326,7 +327,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
                 return Next::Go;
             }
             let Some(code) = line.and_then(crate::options::decimal) else { return Next::Instead(Status::BadGateway) };
-            self.reply.code = code as u16;
+            self.reply.made.code = code as u16;
             self.reply.persistence.keep = false;
             self.framing = Some(Framing::Close);
         }

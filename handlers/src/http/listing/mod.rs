@@ -18,6 +18,7 @@ use super::answer::Reply;
 use super::request::Request;
 use super::status::Status;
 use crate::Text;
+use crate::http::request::Field;
 use crate::io::Sent;
 use crate::text::same;
 
@@ -93,7 +94,7 @@ fn order(query: &[u8]) -> Order {
 /// A client that names JSON and not HTML.
 fn wants_json(request: &Request<'_>) -> bool {
     let accepts = |kind: &[u8]| {
-        let values = request.fields().filter(|(name, _)| same(name, b"accept")).map(|(_, value)| value);
+        let values = request.values(Field::Accept);
         values
             .flat_map(|value| value.split(|&byte| byte == b','))
             .any(|range| range.split(|&byte| byte == b';').next().is_some_and(|range| same(range.trim_ascii(), kind)))

@@ -5,6 +5,7 @@ use super::super::answer::Reply;
 use super::super::response::{self, HEAD};
 use crate::Text;
 use crate::io::Sent;
+use crate::options::HEADER_BYTES;
 
 /// How much is sent at once.
 const PIECE: usize = 16 << 10;
@@ -66,13 +67,13 @@ impl<'o, 'r, 'c> Out<'o, 'r, 'c> {
     /// Sends what there is; with `last`, that was all.
     #[inline(never)]
     fn flush(&mut self, last: bool) {
-        let mut head = [0; HEAD + 128];
+        let mut head = [0; HEAD + HEADER_BYTES];
         let mut head = Text::new(&mut head);
         if !self.begun {
             let whole = last;
             self.chunked &= !whole;
             self.reply.persistence.keep &= whole || self.chunked;
-            response::begin_line(&mut head, b"200 OK", self.reply.now, self.reply.persistence);
+            response::begin(&mut head, b"200 OK", self.reply.now, self.reply.persistence, &self.reply.settings);
             head.str("Cache-Control: no-cache\r\nVary: Accept\r\nContent-Type: ").str(self.kind);
             if whole {
                 head.str("\r\nContent-Length: ").decimal(self.len as u64);

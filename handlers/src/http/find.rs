@@ -1,0 +1,169 @@
+//! From a path to what is served for it: a host's directory, names that stand for others, the cache, siblings.
+
+use connection::Connection;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::cache::{Hit, Keep};
+use super::file::{self, Found, Meta};
+use super::negotiate::{self, Coding};
+use super::path::Path;
+use super::request::{Field, Request};
+use super::status::Status;
+use super::vhost::{self, Place};
+use super::{Http, made, mime};
+use crate::io::Stream;
+
+/// What a path names.
+pub(crate) enum Named<'t> {
+    /// A file.
+    File(Representation<'t>),
+    /// A directory, or the name of one without its slash.
+    Directory,
+    /// A script, whose path is the first so many bytes of the path; what follows is for it.
+    Script(usize),
+    /// Its host lives elsewhere: the path is that of a link which says where.
+    Elsewhere,
+}
+
+/// A file, as it is sent to this client.
+pub(crate) struct Representation<'t> {
+    pub(crate) content: Content,
+    pub(crate) meta: Meta,
+    /// Its media type.
+    pub(crate) kind: &'t [u8],
+    /// The content coding that it is in.
+    pub(crate) coding: Option<Coding>,
+    /// There is one in another coding: what was chosen depends on the request.
+    pub(crate) varies: bool,
+}
+
+/// Where the bytes of a file are.
+pub(crate) enum Content {
+    Kept(Hit),
+    Open(OwnedFd),
+}
+
+/// Finds what a request asks for. The directory of its host is left in `directory`, if hosts have one.
+#[inline(never)]
+pub(crate) fn find<'t, K: Keep>(
+    http: &mut Http<'t, K>,
+    connection: &Connection<'_>,
+    stream: &Stream<'_>,
+    path: &mut Path<'_>,
+    request: &Request<'_>,
+    directory: &mut Option<OwnedFd>,
+) -> Result<Named<'t>, Status> {
+    path.clear();
+    if http.settings.vhosts {
+        match vhost::find(http.root.as_fd(), path, request.host, connection.local.port())? {
+            Place::Directory(found) => *directory = Some(found),
+            Place::Elsewhere => return Ok(Named::Elsewhere),
+        }
+    }
+    path.resolve(request.path)?;
+    let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+    if K::MAKES
+        && let Some(len) = made::find(&http.settings, root, path, request)?
+    {
+        return Ok(Named::Script(len));
+    }
+    // What is looked for behind the path: the names of an index, or nothing and `.html`.
+    let endings = match path.is_directory() {
+        true => http.settings.index,
+        false if http.settings.clean_urls => b" .html",
+        false => b"",
+    };
+    for ending in endings.split(|&byte| byte == b' ') {
+        path.append(ending)?;
+        match file(http, stream, directory.as_ref().map(AsFd::as_fd), path, request) {
+            Ok(None) if ending.is_empty() => return Ok(Named::Directory),
+            Ok(Some(file)) => return Ok(Named::File(file)),
+            Ok(None) | Err(Status::NotFound) => {}
+            Err(status) => return Err(status),
+        }
+    }
+    let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+    if K::MAKES
+        && let Some(len) = made::find_index(&http.settings, root, path, request)?
+    {
+        return Ok(Named::Script(len));
+    }
+    if path.is_directory() { Ok(Named::Directory) } else { Err(Status::NotFound) }
+}
+
+/// The file of that very path, or a sibling; `None` when it is a directory.
+#[inline(never)]
+fn file<'t, K: Keep>(
+    http: &mut Http<'t, K>,
+    stream: &Stream<'_>,
+    directory: Option<BorrowedFd<'_>>,
+    path: &mut Path<'_>,
+    request: &Request<'_>,
+) -> Result<Option<Representation<'t>>, Status> {
+    let directory = directory.unwrap_or(http.root.as_fd());
+    let kind = mime::of(path.as_bytes(), http.settings.types);
+    let kept = &mut http.kept;
+    // Who does not speak of codings costs no look for them.
+    let probe = request.value(Field::AcceptEncoding).is_some() && !negotiate::is_compressed(kind);
+    let Some((content, meta, siblings)) = look(kept, stream, directory, path, probe)? else {
+        return Ok(None);
+    };
+    let siblings = siblings.unwrap_or_default();
+    let mut found = Representation { content, meta, kind, coding: None, varies: siblings != 0 };
+    if let Some(coding) = negotiate::choose(request, siblings) {
+        path.settle();
+        path.append(coding.ending())?;
+        // If it is gone meanwhile, the file as it is will do.
+        if let Ok(Some((content, meta, _))) = look(kept, stream, directory, path, false) {
+            found = Representation { content, meta, coding: Some(coding), ..found };
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The file of that very path, from the cache or opened, and its siblings as a set of codings: if that is asked, or known
+/// already.
+#[inline(never)]
+fn look<K: Keep>(
+    kept: &mut K,
+    stream: &Stream<'_>,
+    directory: BorrowedFd<'_>,
+    path: &mut Path<'_>,
+    probe: bool,
+) -> Result<Option<(Content, Meta, Option<u8>)>, Status> {
+    let hit = kept.cache().and_then(|cache| cache.find(path.key(), stream.now()));
+    let mut siblings = hit.and_then(|hit| hit.siblings);
+    if let Some(hit) = hit.filter(|hit| hit.is_whole() && (hit.siblings.is_some() || !probe)) {
+        return Ok(Some((Content::Kept(hit), hit.meta, hit.siblings)));
+    }
+    let Found::File(open, meta) = file::open(directory, path.as_c_str())? else { return Ok(None) };
+    if probe && siblings.is_none() {
+        siblings = Some(self::siblings(directory, path, &meta)?);
+    }
+    if let Some(cache) = kept.cache() {
+        let fill = |buffer: &mut [u8]| file::read(&open, buffer, 0) == Ok(buffer.len());
+        if let Some(hit) = cache.keep(path.key(), meta, siblings, stream.now(), fill) {
+            return Ok(Some((Content::Kept(hit), meta, siblings)));
+        }
+    }
+    Ok(Some((Content::Open(open), meta, siblings)))
+}
+
+/// The codings in which a file has a sibling that is not older than itself: one that was forgotten when the file was
+/// written anew is none.
+#[inline(never)]
+fn siblings(directory: BorrowedFd<'_>, path: &mut Path<'_>, meta: &Meta) -> Result<u8, Status> {
+    let mut siblings = 0;
+    path.settle();
+    for coding in Coding::all() {
+        path.append(coding.ending())?;
+        // Whole seconds: some who compress keep no more of the time.
+        if let Ok(Found::File(_, sibling)) = file::open(directory, path.as_c_str())
+            && sibling.modified >= meta.modified
+        {
+            siblings |= coding.bit();
+        }
+    }
+    path.append(b"")?;
+    Ok(siblings)
+}
