@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::http::{self, Made};
+use crate::http::{self, LogFormat, Made};
 use crate::text::{same, words};
 
 /// An option of a protocol, as a command line shows it: its name, what stands for its value in help, its default and one
@@ -164,6 +164,8 @@ pub struct Settings<'a> {
     pub redirect_host: &'a [u8],
     /// See there.
     pub redirect_uri: &'a [u8],
+    /// The form of access lines.
+    pub log_format: LogFormat,
     /// What is made for a request, rather than found.
     pub made: Made<'a>,
     /// The descriptors do not time out by themselves (SO_RCVTIMEO and SO_SNDTIMEO), as sockets do that a listener with
@@ -188,6 +190,7 @@ impl Default for Settings<'_> {
             types: b"",
             redirect_host: b"",
             redirect_uri: b"",
+            log_format: LogFormat::default(),
             made: Made::default(),
             poll: false,
         }
@@ -213,6 +216,7 @@ impl<'a> Settings<'a> {
             "mime-types" => self.mime_types = value,
             "redirect-host" => self.redirect_host = line(value)?,
             "redirect-uri" => self.redirect_uri = line(value)?,
+            "log-format" => self.log_format = LogFormat::parse(value)?,
             _ => return self.made.set(name, value),
         }
         Ok(())
@@ -302,6 +306,7 @@ mod tests {
             "header-timeout" => std::format!("{}", settings.header_timeout),
             "idle-timeout" => std::format!("{}", settings.idle_timeout),
             "write-timeout" => std::format!("{}", settings.write_timeout),
+            "log-format" => std::format!("{:?}", settings.log_format),
             "cgi-timeout" => std::format!("{}", settings.made.cgi_timeout),
             _ => std::format!("{settings:?}"),
         }

@@ -101,6 +101,11 @@ impl<'b> Request<'b> {
         lines.skip(1).filter_map(head::field)
     }
 
+    /// The target as it came.
+    pub(crate) fn target(&self) -> &'b [u8] {
+        self.line.split(|&byte| byte == b' ').nth(1).unwrap_or_default()
+    }
+
     /// The method by name.
     pub(crate) fn method_name(&self) -> &'b [u8] {
         self.line.split(|&byte| byte == b' ').next().unwrap_or_default()

@@ -4,8 +4,8 @@ use super::out::Out;
 use super::window::{Order, Sort};
 use crate::date::{Date, Form, IMF};
 
-/// `21 Nov 2026 20:31`, in UTC.
-const SHORT: Form = Form("%d %b %Y %H:%M");
+/// `2026-11-21 20:31`, in UTC.
+const SHORT: Form = Form("%Y-%m-%d %H:%M");
 
 /// One line of a list.
 pub(crate) struct Line<'l> {
