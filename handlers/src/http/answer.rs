@@ -15,7 +15,7 @@ use super::range::{self, Part, Range};
 use super::request::{Field, Method, Request};
 use super::response::{self, HEAD, PAGE, Persistence};
 use super::status::Status;
-use super::{Http, log, made, mime, vhost};
+use super::{Http, auth, log, made, mime, vhost};
 use crate::io::{Failure, Sent, Stream};
 use crate::options::HEADER_BYTES;
 use crate::{Settings, Text};
@@ -497,6 +497,9 @@ impl<'r, 'c> Reply<'r, 'c> {
         self.begin(status);
         if status == Status::MethodNotAllowed {
             self.head.str(ALLOW);
+        }
+        if status == Status::Unauthorized {
+            auth::challenge(&mut self.head, self.settings.made.realm);
         }
         self.end_with_page()
     }

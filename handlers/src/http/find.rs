@@ -10,7 +10,7 @@ use super::path::Path;
 use super::request::{Field, Request};
 use super::status::Status;
 use super::vhost::{self, Place};
-use super::{Http, made, mime};
+use super::{Http, auth, made, mime};
 use crate::io::Stream;
 
 /// What a path names.
@@ -62,6 +62,9 @@ pub(crate) fn find<'t, K: Keep>(
     }
     path.resolve(request.path)?;
     let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+    if K::MAKES && http.settings.made.is_guarded() {
+        auth::admit(&http.settings, &mut http.known, connection, root, path, request)?;
+    }
     if K::MAKES
         && let Some(len) = made::find(&http.settings, root, path, request)?
     {

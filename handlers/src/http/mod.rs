@@ -8,6 +8,7 @@
 //! thing keeps what it works with in registers, and its frame is gone before the next one needs space.
 
 mod answer;
+mod auth;
 mod cache;
 mod cgi;
 mod conditional;
@@ -43,7 +44,7 @@ use crate::{Open, OpenError, Protocol, Settings};
 
 use answer::Answer;
 use log::LOG_FORMAT;
-use made::{CGI, CGI_TIMEOUT, LISTING};
+use made::{AUTH, AUTH_HOOK, AUTH_REALM, CGI, CGI_TIMEOUT, LISTING};
 use path::Path;
 use receive::Receiver;
 use request::{NoRequest, Request};
@@ -60,6 +61,9 @@ pub const PROTOCOL: Protocol = Protocol {
         LISTING,
         CGI,
         CGI_TIMEOUT,
+        AUTH,
+        AUTH_REALM,
+        AUTH_HOOK,
         CLEAN_URLS,
         VHOSTS,
         HEADER,
@@ -81,6 +85,7 @@ pub struct Http<'a, K = ()> {
     settings: Settings<'a>,
     root: OwnedFd,
     kept: K,
+    known: auth::Known,
 }
 
 impl<'a> Open<'a> for Http<'a> {
@@ -88,7 +93,7 @@ impl<'a> Open<'a> for Http<'a> {
 
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
         let root = file::open_root(settings.root).map_err(|errno| OpenError::new(settings.root, errno))?;
-        Ok(Http { settings: *settings, root, kept: () })
+        Ok(Http { settings: *settings, root, kept: (), known: auth::Known::NOBODY })
     }
 
     fn is_beyond(settings: &Settings<'a>) -> bool {
@@ -102,7 +107,7 @@ impl<'a> Open<'a> for Http<'a, Full> {
 
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
         let Http { settings, root, .. } = <Http<'a> as Open<'a>>::open(settings)?;
-        Ok(Http { settings, root, kept: Full })
+        Ok(Http { settings, root, kept: Full, known: auth::Known::NOBODY })
     }
 }
 
@@ -115,7 +120,7 @@ impl<'a, K> Http<'a, K> {
             // It may have served another root.
             cache.clear();
         }
-        Http { settings: self.settings, root: self.root, kept }
+        Http { settings: self.settings, root: self.root, kept, known: self.known }
     }
 }
 
@@ -249,7 +254,14 @@ impl<K: Keep> Http<'_, K> {
     /// One answer, one line.
     fn record(&self, connection: &Connection<'_>, answer: &Answer, request: Option<&Request<'_>>, micros: u64) {
         let (status, bytes, now) = (answer.code, answer.sent.bytes, answer.now);
-        let entry = log::Entry { request, user: b"", status, bytes, micros, now };
+        let mut space = [0; auth::USER];
+        let user = match request {
+            Some(request) if K::MAKES && self.settings.made.is_guarded() && status != 401 => {
+                auth::user(request, &mut space)
+            }
+            _ => b"",
+        };
+        let entry = log::Entry { request, user, status, bytes, micros, now };
         log::access(connection, self.settings.log_format, &entry);
     }
 

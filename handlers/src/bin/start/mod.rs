@@ -14,6 +14,7 @@ mod keep;
 mod kernel;
 mod mem;
 
+use core::ffi::CStr;
 use core::mem::ManuallyDrop;
 
 use connection::{Alarm, Connection, Endpoint, Fd, Host, Outcome, Pressure};
@@ -48,6 +49,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     if P::is_beyond(&settings) {
         kernel::exit(arguments::leave_to_full(P::PROTOCOL, &stack));
     }
+    settings.made.executable = stack.executable().map_or(b"", CStr::to_bytes);
     let pressure = Pressure::new();
     #[allow(unsafe_code, reason = "a promise about this very frame")]
     // SAFETY: this function does not return, so its frame is there until the process ends.
