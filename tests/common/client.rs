@@ -116,7 +116,7 @@ impl Client {
     /// Reads a response; an error when the connection ends before the response does.
     pub fn try_response(&mut self, method: &str) -> io::Result<Response> {
         let (mut response, length) = self.try_head()?;
-        let bodiless = method == "HEAD" || response.status == 304 || response.status / 100 == 1;
+        let bodiless = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
         response.body = match length {
             _ if bodiless => Vec::new(),
             Some(length) => self.take(length)?,

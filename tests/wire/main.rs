@@ -38,6 +38,7 @@ mod basics;
 mod conditional;
 mod connection;
 mod malformed;
+mod nginx;
 mod paths;
 mod range;
 mod site;
