@@ -138,7 +138,7 @@ impl Client {
         let mut lines = head[..end - 4].split("\r\n");
         let line = lines.next().unwrap_or_default().to_string();
         let status = line.strip_prefix("HTTP/1.").and_then(|l| l.get(2..5)?.parse().ok()).ok_or_else(invalid)?;
-        let header = |l: &str| l.split_once(": ").map(|(n, v)| (n.to_ascii_lowercase(), v.to_string()));
+        let header = |l: &str| l.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_string()));
         let headers = lines.map(|l| header(l).ok_or_else(invalid)).collect::<io::Result<Vec<_>>>()?;
         let response = Response { status, line, headers, body: Vec::new(), head_len: end };
         let length = response.header("content-length").map(|l| l.parse().map_err(|_| invalid())).transpose()?;
