@@ -13,6 +13,7 @@ everywhere! {
     a_large_sibling_comes_whole
     siblings_are_files_of_their_own_too
     one_request_leaves_nothing_for_the_next
+    a_png_is_sent_for_a_gif
 }
 
 fn ask(wire: &Wire, path: &str, accept: &str) -> Response {
@@ -120,4 +121,23 @@ fn one_request_leaves_nothing_for_the_next(wire: &Wire) {
         assert_eq!(response.text(), expect);
         assert_eq!(client.get("/hello.txt").expect(200).header("content-encoding"), None);
     }
+}
+
+/// fnord's, for clients that name image/png. Today's say `*/*`, which is not to change what a site looks like.
+fn a_png_is_sent_for_a_gif(wire: &Wire) {
+    wire.site.file("old.gif", "gif");
+    wire.site.file("old.png", "png");
+    wire.site.file("only.gif", "gif");
+    let mut client = wire.connect();
+    for (path, accept, body, kind, vary) in [
+        ("/old.gif", "image/png, image/gif", "png", "image/png", Some("Accept")),
+        ("/old.gif", "image/png;q=0, */*", "gif", "image/gif", None),
+        ("/old.gif", "*/*", "gif", "image/gif", None),
+        ("/only.gif", "image/png", "gif", "image/gif", None),
+    ] {
+        let response = client.request("GET", path, &format!("Accept: {accept}\r\n")).expect(200);
+        assert_eq!((response.text().as_str(), response.expect_header("content-type")), (body, kind), "{path} {accept}");
+        assert_eq!(response.header("vary"), vary, "{path} {accept}");
+    }
+    client.request("GET", "/missing.gif", "Accept: image/png\r\n").expect(404);
 }
