@@ -213,7 +213,8 @@ fn readiness(settings: &Serve, listeners: &[Listener]) -> String {
 
 /// The handler's executable, which lies beside this one.
 fn program(settings: &Serve, own_path: io::Result<PathBuf>) -> Result<Program, Error> {
-    let name = format!("tine-{}", settings.protocol.name);
+    let extent = if settings.handler_settings().made.is_wanted() { handlers::FULL } else { "" };
+    let name = format!("tine-{}{extent}", settings.protocol.name);
     let path = own_path.map_err(|error| Error::os("find", "this program", error))?.with_file_name(&name);
     access(&path, AccessFlags::X_OK).map_err(|error| {
         let remedy = match settings.chroot {

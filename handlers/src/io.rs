@@ -55,6 +55,8 @@ pub(crate) enum Failure {
     Shrunk,
     /// The file could not be read.
     File,
+    /// A script ended before its answer did.
+    Script,
 }
 
 /// A descriptor number, for one system call.
@@ -86,6 +88,16 @@ impl<'c> Stream<'c> {
             poll: settings.poll,
             socket: Cell::new(true),
         }
+    }
+
+    /// Where the client's bytes come from, and whether that is a socket.
+    pub(crate) fn client(&self) -> (BorrowedFd<'_>, bool) {
+        (borrow(&self.input), !self.poll)
+    }
+
+    /// How long a client may take nothing, in seconds.
+    pub(crate) fn write_timeout(&self) -> u32 {
+        self.write_timeout
     }
 
     pub(crate) fn now(&self) -> Time {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::http;
+use crate::http::{self, LogFormat, Made};
 use crate::text::{same, words};
 
 /// An option of a protocol, as a command line shows it: its name, what stands for its value in help, its default and one
@@ -164,6 +164,10 @@ pub struct Settings<'a> {
     pub redirect_host: &'a [u8],
     /// See there.
     pub redirect_uri: &'a [u8],
+    /// The form of access lines.
+    pub log_format: LogFormat,
+    /// What is made for a request, rather than found.
+    pub made: Made<'a>,
     /// The descriptors do not time out by themselves (SO_RCVTIMEO and SO_SNDTIMEO), as sockets do that a listener with
     /// timeouts accepted: pipes, mostly. Then each read is preceded by poll(2).
     pub poll: bool,
@@ -186,6 +190,8 @@ impl Default for Settings<'_> {
             types: b"",
             redirect_host: b"",
             redirect_uri: b"",
+            log_format: LogFormat::default(),
+            made: Made::default(),
             poll: false,
         }
     }
@@ -210,7 +216,8 @@ impl<'a> Settings<'a> {
             "mime-types" => self.mime_types = line(value)?,
             "redirect-host" => self.redirect_host = line(value)?,
             "redirect-uri" => self.redirect_uri = line(value)?,
-            _ => return Err(NO_OPTION),
+            "log-format" => self.log_format = LogFormat::parse(value)?,
+            _ => return self.made.set(name, value),
         }
         Ok(())
     }
@@ -247,7 +254,7 @@ impl fmt::Display for Invalid {
 
 impl core::error::Error for Invalid {}
 
-const NO_OPTION: Invalid = Invalid { reason: "there is no such option" };
+pub(crate) const NO_OPTION: Invalid = Invalid { reason: "there is no such option" };
 const NO_TIME: Invalid = Invalid { reason: "must be a whole number of seconds from 1 to 86400" };
 const NO_NAME: Invalid = Invalid { reason: "must be names of files, without '/', of 1 to 200 bytes" };
 const NO_LINE: Invalid = Invalid { reason: "must be 1 to 512 bytes of text in one line" };
@@ -258,7 +265,7 @@ const FULL: Invalid = Invalid { reason: "is one field too many: 8, of 1024 bytes
 /// Fields that say where a response ends and what it is: two of one of them would be a contradiction.
 const RESERVED: &[u8] = b"content-length transfer-encoding connection date content-range content-encoding";
 
-fn seconds(value: &[u8]) -> Result<u32, Invalid> {
+pub(crate) fn seconds(value: &[u8]) -> Result<u32, Invalid> {
     match decimal(value) {
         Some(number @ 1..=LONGEST) => Ok(number as u32),
         _ => Err(NO_TIME),
@@ -299,6 +306,8 @@ mod tests {
             "header-timeout" => std::format!("{}", settings.header_timeout),
             "idle-timeout" => std::format!("{}", settings.idle_timeout),
             "write-timeout" => std::format!("{}", settings.write_timeout),
+            "log-format" => std::format!("{:?}", settings.log_format),
+            "cgi-timeout" => std::format!("{}", settings.made.cgi_timeout),
             _ => std::format!("{settings:?}"),
         }
     }

@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use connection::{Clock, Connection};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::cache::{Cache, Keep};
 use super::conditional::{self, Validators};
@@ -15,7 +15,7 @@ use super::range::{self, Part, Range};
 use super::request::{Field, Method, Request};
 use super::response::{self, HEAD, PAGE, Persistence};
 use super::status::Status;
-use super::{Http, log, mime, vhost};
+use super::{Http, log, made, mime, vhost};
 use crate::io::{Failure, Sent, Stream};
 use crate::options::HEADER_BYTES;
 use crate::{Settings, Text};
@@ -33,6 +33,10 @@ const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 /// How a request was answered.
 pub(crate) struct Answer {
     pub(crate) status: Status,
+    /// The code of that status, or the one that a script chose.
+    pub(crate) code: u16,
+    /// How much behind the head was the request's body and was read.
+    pub(crate) consumed: usize,
     /// Of the body.
     pub(crate) sent: Sent,
     /// Another request may follow.
@@ -48,15 +52,28 @@ enum Body<'b> {
 }
 
 /// What the steps of one answer have in common.
-struct Reply<'r, 'c> {
-    stream: &'r Stream<'c>,
-    settings: Settings<'r>,
+pub(crate) struct Reply<'r, 'c> {
+    pub(crate) stream: &'r Stream<'c>,
+    pub(crate) settings: Settings<'r>,
     head: Text<'r>,
     /// What was answered, or is about to be.
     status: Status,
-    now: i64,
-    persistence: Persistence,
-    head_only: bool,
+    /// What a script did with the request; see [`Answer`].
+    pub(crate) made: Made,
+    pub(crate) now: i64,
+    pub(crate) persistence: Persistence,
+    pub(crate) head_only: bool,
+}
+
+/// What is known of an answer that a script made.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Made {
+    /// The code that it chose; 0 if none did.
+    pub(crate) code: u16,
+    /// How much of the request's body it was given, of what had come with the head.
+    pub(crate) consumed: usize,
+    /// How often one sent us elsewhere.
+    pub(crate) redirects: u32,
 }
 
 /// Answers a request, as far as the client takes the answer.
@@ -142,17 +159,19 @@ impl<'r, 'c> Reply<'r, 'c> {
     ) -> Self {
         let now = (connection.host.now)(Clock::Wall).seconds;
         let (settings, head) = (*settings, Text::new(head));
-        Reply { stream, settings, head, status: Status::Ok, now, persistence, head_only: false }
+        Reply { stream, settings, head, status: Status::Ok, made: Made::default(), now, persistence, head_only: false }
     }
 
     fn answer(&self, sent: Sent) -> Answer {
         let keep = self.persistence.keep && sent.end.is_ok();
-        Answer { status: self.status, sent, keep, now: self.now }
+        let Made { code, consumed, .. } = self.made;
+        let code = if code == 0 { self.status.code() } else { code };
+        Answer { status: self.status, code, consumed, sent, keep, now: self.now }
     }
 
     /// Answers a request that can be: finds what it names.
     #[inline(never)]
-    fn found<K: Keep>(
+    pub(crate) fn found<K: Keep>(
         &mut self,
         http: &mut Http<'_, K>,
         connection: &Connection<'_>,
@@ -161,21 +180,52 @@ impl<'r, 'c> Reply<'r, 'c> {
     ) -> Sent {
         let mut directory = None;
         let found = find::find(http, connection, self.stream, path, request, &mut directory);
+        if let (true, Ok(Named::Script(len))) = (K::MAKES, &found) {
+            return self.scripted(http, connection, directory, path, request, *len);
+        }
         let directory = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
         let status = match found {
             Ok(Named::Elsewhere) => {
                 let sent = self.elsewhere(http.root.as_fd(), path, request, request.path);
                 return sent.unwrap_or_else(|| self.page(Status::NotFound));
             }
+            Ok(Named::Script(_)) => Status::NotFound,
             Ok(_) if !matches!(request.method, Method::Get | Method::Head) => return self.options(request),
             Ok(Named::File(file)) => return self.file(http.kept.cache_ref(), request, file),
             Ok(Named::Directory) if !path.is_directory() => {
                 return self.redirect(&response::with_slash(request.path, request.query));
             }
-            Ok(Named::Directory) => Status::NotFound,
+            Ok(Named::Directory) => {
+                if K::MAKES
+                    && let Some(sent) = made::list(self, directory, path, request)
+                {
+                    return sent;
+                }
+                Status::NotFound
+            }
             Err(status) => status,
         };
         self.not_found(directory, path, request, status)
+    }
+
+    /// Has a script answer, whose path is so long, and follows where it sends us.
+    #[cold]
+    #[inline(never)]
+    fn scripted<K: Keep>(
+        &mut self,
+        http: &mut Http<'_, K>,
+        connection: &Connection<'_>,
+        directory: Option<OwnedFd>,
+        path: &mut Path<'_>,
+        request: &Request<'_>,
+        len: usize,
+    ) -> Sent {
+        let mut location = [0; made::LOCATION];
+        let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+        match made::script(self, connection, root, path, request, len, &mut location) {
+            Err(sent) => sent,
+            Ok(target) => self.found(http, connection, path, &request.redirected(target)),
+        }
     }
 
     /// Sends a file, or what of it is wanted.
@@ -443,7 +493,7 @@ impl<'r, 'c> Reply<'r, 'c> {
     }
 
     #[cold]
-    fn page(&mut self, status: Status) -> Sent {
+    pub(crate) fn page(&mut self, status: Status) -> Sent {
         self.begin(status);
         if status == Status::MethodNotAllowed {
             self.head.str(ALLOW);
@@ -451,9 +501,17 @@ impl<'r, 'c> Reply<'r, 'c> {
         self.end_with_page()
     }
 
+    /// Answers with a page, and ends the connection: what the client sends may not have been read to its end.
+    #[cold]
+    pub(crate) fn give_up(&mut self, status: Status) -> Sent {
+        self.persistence.keep = false;
+        self.made.code = 0;
+        self.page(status)
+    }
+
     fn begin(&mut self, status: Status) {
         self.status = status;
-        response::begin(&mut self.head, status, self.now, self.persistence, &self.settings);
+        response::begin(&mut self.head, status.line(), self.now, self.persistence, &self.settings);
     }
 
     #[cold]

@@ -10,6 +10,9 @@ use super::file::Meta;
 /// What a handler keeps of the files that it sent: small ones in a [`Cache`], or, as `()`, nothing. A process for one
 /// connection has no use for a cache, and an executable of that kind no code for one.
 pub trait Keep {
+    /// Answers are made too, by scripts and from directories, and not only found.
+    const MAKES: bool = true;
+
     /// Where it is kept.
     fn cache(&mut self) -> Option<&mut Cache>;
 
@@ -18,6 +21,22 @@ pub trait Keep {
 }
 
 impl Keep for () {
+    const MAKES: bool = false;
+
+    fn cache(&mut self) -> Option<&mut Cache> {
+        None
+    }
+
+    fn cache_ref(&self) -> Option<&Cache> {
+        None
+    }
+}
+
+/// Nothing is kept, and answers are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Full;
+
+impl Keep for Full {
     fn cache(&mut self) -> Option<&mut Cache> {
         None
     }

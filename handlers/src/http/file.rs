@@ -3,11 +3,12 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::status::Status;
+use crate::Text;
 
 /// What is known of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,16 @@ impl Meta {
 #[inline(never)]
 pub(crate) fn open_root(path: &[u8]) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The path of an open directory, if it can be told.
+#[cold]
+pub(crate) fn name<'b>(directory: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut space = [0; 32];
+    let mut link = Text::new(&mut space);
+    link.str("/proc/self/fd/").decimal(directory.as_raw_fd() as u64);
+    let len = rustix::fs::readlinkat_raw(rustix::fs::CWD, link.as_bytes(), &mut *buffer).ok()?;
+    buffer.get(..len).filter(|name| name.starts_with(b"/"))
 }
 
 /// Fills `buffer` from the file's offset on; fewer bytes when it ends before.

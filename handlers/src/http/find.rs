@@ -10,7 +10,7 @@ use super::path::Path;
 use super::request::{Field, Request};
 use super::status::Status;
 use super::vhost::{self, Place};
-use super::{Http, mime};
+use super::{Http, made, mime};
 use crate::io::Stream;
 
 /// What a path names.
@@ -19,6 +19,8 @@ pub(crate) enum Named<'t> {
     File(Representation<'t>),
     /// A directory, or the name of one without its slash.
     Directory,
+    /// A script, whose path is the first so many bytes of the path; what follows is for it.
+    Script(usize),
     /// Its host lives elsewhere: the path is that of a link which says where.
     Elsewhere,
 }
@@ -59,6 +61,12 @@ pub(crate) fn find<'t, K: Keep>(
         }
     }
     path.resolve(request.path)?;
+    let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+    if K::MAKES
+        && let Some(len) = made::find(&http.settings, root, path, request)?
+    {
+        return Ok(Named::Script(len));
+    }
     // What is looked for behind the path: the names of an index, or nothing and `.html`.
     let endings = match path.is_directory() {
         true => http.settings.index,
@@ -79,6 +87,12 @@ pub(crate) fn find<'t, K: Keep>(
             Ok(None) | Err(Status::NotFound) => {}
             Err(status) => return Err(status),
         }
+    }
+    let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+    if K::MAKES
+        && let Some(len) = made::find_index(&http.settings, root, path, request)?
+    {
+        return Ok(Named::Script(len));
     }
     if path.is_directory() {
         return Ok(Named::Directory);

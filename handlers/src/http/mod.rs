@@ -9,11 +9,14 @@
 
 mod answer;
 mod cache;
+mod cgi;
 mod conditional;
 mod file;
 mod find;
 pub(crate) mod head;
+mod listing;
 mod log;
+mod made;
 mod mime;
 mod negotiate;
 mod path;
@@ -24,7 +27,9 @@ mod response;
 mod status;
 mod vhost;
 
-pub use cache::{Cache, Keep};
+pub use cache::{Cache, Full, Keep};
+pub use log::LogFormat;
+pub use made::Made;
 
 use connection::{Connection, Handler, Outcome, Time};
 use rustix::fd::OwnedFd;
@@ -37,9 +42,11 @@ use crate::options::{
 use crate::{Open, OpenError, Protocol, Settings};
 
 use answer::Answer;
+use log::LOG_FORMAT;
+use made::{CGI, CGI_TIMEOUT, LISTING};
 use path::Path;
 use receive::Receiver;
-use request::NoRequest;
+use request::{NoRequest, Request};
 use status::Status;
 
 /// `http`, as the command line shows it.
@@ -50,6 +57,9 @@ pub const PROTOCOL: Protocol = Protocol {
     has_root: true,
     options: &[
         INDEX,
+        LISTING,
+        CGI,
+        CGI_TIMEOUT,
         CLEAN_URLS,
         VHOSTS,
         HEADER,
@@ -61,6 +71,7 @@ pub const PROTOCOL: Protocol = Protocol {
         HEADER_TIMEOUT,
         IDLE_TIMEOUT,
         WRITE_TIMEOUT,
+        LOG_FORMAT,
     ],
 };
 
@@ -78,6 +89,20 @@ impl<'a> Open<'a> for Http<'a> {
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
         let root = file::open_root(settings.root).map_err(|errno| OpenError::new(settings.root, errno))?;
         Ok(Http { settings: *settings, root, kept: () })
+    }
+
+    fn is_beyond(settings: &Settings<'a>) -> bool {
+        settings.made.is_wanted()
+    }
+}
+
+impl<'a> Open<'a> for Http<'a, Full> {
+    const PROTOCOL: &'static Protocol = &PROTOCOL;
+    const RUNS_PROGRAMS: bool = true;
+
+    fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
+        let Http { settings, root, .. } = <Http<'a> as Open<'a>>::open(settings)?;
+        Ok(Http { settings, root, kept: Full })
     }
 }
 
@@ -163,9 +188,9 @@ impl<K: Keep> Http<'_, K> {
                     }
                     let answer = answer::answer(self, connection, stream, path, &request);
                     let now = stream.now();
-                    record(connection, &answer, request.line, now.micros_since(progress.began));
+                    self.record(connection, &answer, Some(&request), now.micros_since(progress.began));
                     let (len, body) = (request.len, request.body);
-                    receiver.answered(len);
+                    receiver.answered(len + answer.consumed);
                     if !answer.keep {
                         return Some(close(&answer, stream, body || !receiver.is_empty()));
                     }
@@ -221,11 +246,18 @@ impl<K: Keep> Http<'_, K> {
         }
     }
 
+    /// One answer, one line.
+    fn record(&self, connection: &Connection<'_>, answer: &Answer, request: Option<&Request<'_>>, micros: u64) {
+        let (status, bytes, now) = (answer.code, answer.sent.bytes, answer.now);
+        let entry = log::Entry { request, user: b"", status, bytes, micros, now };
+        log::access(connection, self.settings.log_format, &entry);
+    }
+
     /// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
     #[cold]
     fn refuse(&self, connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
         let answer = answer::refuse(connection, stream, &self.settings, status);
-        record(connection, &answer, b"", stream.now().micros_since(began));
+        self.record(connection, &answer, None, stream.now().micros_since(began));
         if answer.sent.end.is_ok() {
             stream.linger();
         }
@@ -244,10 +276,4 @@ fn close(answer: &Answer, stream: &Stream<'_>, unread: bool) -> Outcome {
         (_, Status::BadRequest) => Outcome::Refused,
         _ => Outcome::Served,
     }
-}
-
-/// One answer, one line.
-fn record(connection: &Connection<'_>, answer: &Answer, request: &[u8], micros: u64) {
-    let (status, bytes, now) = (answer.status.code(), answer.sent.bytes, answer.now);
-    log::access(connection, &log::Entry { request, status, bytes, micros, now });
 }

@@ -59,6 +59,7 @@ pub(crate) enum NoRequest {
 }
 
 /// A head that can be understood.
+#[derive(Clone, Copy)]
 pub(crate) struct Request<'b> {
     /// Its length in bytes.
     pub(crate) len: usize,
@@ -79,6 +80,8 @@ pub(crate) struct Request<'b> {
     pub(crate) body: bool,
     /// It can be understood, but is answered with this.
     pub(crate) refused: Option<Status>,
+    /// What was received behind it.
+    pub(crate) behind: &'b [u8],
     /// All of it.
     head: &'b [u8],
     /// The first value of each field.
@@ -91,12 +94,46 @@ impl<'b> Request<'b> {
         self.values.get(field as usize).copied().flatten()
     }
 
-    /// All values of a field. The head is looked through once more for them: what may be repeated seldom is.
-    pub(crate) fn values(&self, field: Field) -> impl Iterator<Item = &'b [u8]> {
+    /// All fields, in their order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
         let mut rest = self.head;
         let lines = core::iter::from_fn(move || head::line(&mut rest).ok());
-        let fields = lines.skip(1).filter_map(head::field);
-        fields.filter(move |(name, _)| Field::of(name) == field as usize).map(|(_, value)| value)
+        lines.skip(1).filter_map(head::field)
+    }
+
+    /// The target as it came.
+    pub(crate) fn target(&self) -> &'b [u8] {
+        self.line.split(|&byte| byte == b' ').nth(1).unwrap_or_default()
+    }
+
+    /// The method by name.
+    pub(crate) fn method_name(&self) -> &'b [u8] {
+        self.line.split(|&byte| byte == b' ').next().unwrap_or_default()
+    }
+
+    /// The same client asks for another target, and sends nothing with it.
+    pub(crate) fn redirected<'t>(&self, target: &'t [u8]) -> Request<'t>
+    where
+        'b: 't,
+    {
+        let query = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+        let (path, query) = target.split_at_checked(query).unwrap_or_default();
+        let mut values = self.values;
+        for field in [Field::ContentLength, Field::TransferEncoding, Field::Expect] {
+            if let Some(value) = values.get_mut(field as usize) {
+                *value = None;
+            }
+        }
+        let (method, line) = match self.method {
+            Method::Head => (Method::Head, &b"HEAD"[..]),
+            _ => (Method::Get, &b"GET"[..]),
+        };
+        Request { path, query, method, line, body: false, behind: b"", values, ..*self }
+    }
+
+    /// All values of a field. The head is looked through once more for them: what may be repeated seldom is.
+    pub(crate) fn values(&self, field: Field) -> impl Iterator<Item = &'b [u8]> {
+        self.fields().filter(move |(name, _)| Field::of(name) == field as usize).map(|(_, value)| value)
     }
 }
 
@@ -164,6 +201,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Request<'_>, NoRequest> {
         keep_alive: false,
         body: false,
         refused: None,
+        behind: rest,
         head,
         values,
     };

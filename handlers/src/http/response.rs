@@ -25,12 +25,12 @@ pub(crate) struct Persistence {
 const SECURITY: &str = "X-Content-Type-Options: nosniff\r\nX-Frame-Options: SAMEORIGIN\r\nReferrer-Policy: \
 strict-origin-when-cross-origin\r\n";
 
-/// Begins a head: status line, date, persistence, and what every response is to have. The version is always ours (RFC
+/// Begins a head: status (code and reason), date, persistence, and what every response is to have. The version is always ours (RFC
 /// 9110 section 6.2).
 #[inline(never)]
-pub(crate) fn begin(head: &mut Text<'_>, status: Status, now: i64, persistence: Persistence, settings: &Settings<'_>) {
+pub(crate) fn begin(head: &mut Text<'_>, status: &[u8], now: i64, persistence: Persistence, settings: &Settings<'_>) {
     head.clear();
-    head.str("HTTP/1.1 ").bytes(status.line()).str("\r\nDate: ");
+    head.str("HTTP/1.1 ").bytes(status).str("\r\nDate: ");
     Date::from_unix(now).write(head, &IMF);
     head.str(match persistence {
         Persistence { keep: false, .. } => "\r\nConnection: close\r\n",
@@ -137,7 +137,7 @@ mod tests {
     fn every_page_fits() {
         let (mut head, mut page) = ([0; HEAD], [0; PAGE]);
         let (mut head, mut page) = (Text::new(&mut head), Text::new(&mut page));
-        begin(&mut head, Status::HeadTooLarge, 0, Persistence { keep: true, minor: 0 }, &Settings::default());
+        begin(&mut head, Status::HeadTooLarge.line(), 0, Persistence { keep: true, minor: 0 }, &Settings::default());
         end_with_page(&mut head, &mut page, Status::HeadTooLarge);
         assert!(!page.is_cut() && !head.is_cut());
     }

@@ -2,6 +2,7 @@
 //! crate.
 
 mod exec;
+mod keep;
 mod raw;
 
 use std::io;
@@ -12,6 +13,7 @@ use std::ptr;
 
 use connection::{Clock, Fd, Pressure, Time};
 pub use exec::{CStrings, Launcher};
+pub use keep::PROGRAMS;
 use libc::{c_int, c_void, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use connection::Outcome;
-use handlers::{Protocol, Settings, Text, numbered};
+use handlers::{FULL, Protocol, Settings, Text, numbered};
 
 use super::kernel;
 
@@ -16,6 +16,7 @@ const OWN: [(&str, &str); 2] = [("quiet", "Write no access lines to descriptor 2
 /// What the errors mean that opening a directory and reading a file bring.
 const ERRORS: &str = "1 Operation not permitted
 2 No such file or directory
+8 Exec format error
 12 Cannot allocate memory
 13 Permission denied
 20 Not a directory
@@ -155,9 +156,19 @@ fn line(text: &mut Text<'_>, name: &str, value: &str, help: &str) {
     text.str(help);
 }
 
-/// Says that something cannot be opened; the exit status.
+/// Leaves these very arguments to the executable beside this one that does more; the exit status, should that fail.
 #[cold]
-pub(crate) fn unable(protocol: &Protocol, path: &[u8], errno: i32) -> i32 {
+pub(crate) fn leave_to_full(protocol: &Protocol, stack: &kernel::Stack) -> i32 {
+    let mut space = [0; 4096];
+    let mut path = Text::new(&mut space);
+    path.bytes(stack.executable().map_or(b"", CStr::to_bytes)).str(FULL).bytes(&[0]);
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or_default();
+    unable(protocol, "execute ", path.to_bytes(), kernel::become_program(path, stack))
+}
+
+/// Says that something cannot be done with a path; the exit status.
+#[cold]
+pub(crate) fn unable(protocol: &Protocol, verb: &str, path: &[u8], errno: i32) -> i32 {
     let errno = errno.unsigned_abs() as u16;
     let mut number = [0; 16];
     let mut number = Text::new(&mut number);
@@ -166,7 +177,11 @@ pub(crate) fn unable(protocol: &Protocol, path: &[u8], errno: i32) -> i32 {
         (b"", _) => number.as_bytes(),
         (_, reason) => reason,
     };
-    fatal(protocol, "unable to open ", path, reason, "");
+    let mut space = [0; 24];
+    let mut what = Text::new(&mut space);
+    what.str("unable to ").str(verb);
+    let what = core::str::from_utf8(what.as_bytes()).unwrap_or_default();
+    fatal(protocol, what, path, reason, "");
     Outcome::Fault.status()
 }
 

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "this is the system-call layer of the freestanding executables")]
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
 use core::net::{IpAddr, SocketAddr};
 use core::ptr;
 
@@ -26,6 +26,8 @@ const CLOCK_GETTIME: usize = 228;
 const ARCH_PRCTL: usize = 158;
 const EXIT_GROUP: usize = 231;
 
+const EXECVE: usize = 59;
+const AT_EXECFN: usize = 31;
 const ARCH_SET_FS: usize = 0x1002;
 const SA_RESTORER: usize = 0x0400_0000;
 const SIGTERM: usize = 15;
@@ -72,6 +74,26 @@ impl Stack {
         Vector(unsafe { self.0.add(1) }.cast())
     }
 
+    /// The path that this executable was executed by (getauxval(3), AT_EXECFN); behind the environment's null pointer lies
+    /// the auxiliary vector, pairs of numbers that end with a zero.
+    pub(crate) fn executable(&self) -> Option<&'static CStr> {
+        // SAFETY: as below; each step stays before the end of the array that it is in, which the zero marks.
+        unsafe {
+            let mut word = self.environment().0.cast::<usize>();
+            while *word != 0 {
+                word = word.add(1);
+            }
+            let mut pair = word.add(1).cast::<[usize; 2]>();
+            while (*pair)[0] != 0 {
+                if (*pair)[0] == AT_EXECFN {
+                    return Some(CStr::from_ptr((*pair)[1] as *const c_char));
+                }
+                pair = pair.add(1);
+            }
+            None
+        }
+    }
+
     pub(crate) fn environment(&self) -> Vector {
         // SAFETY: as above; behind argv's null pointer, which is its element argc, lies the environment.
         Vector(unsafe { self.0.add(1 + *self.0 + 1) }.cast())
@@ -88,7 +110,7 @@ impl Vector {
 ///
 /// # Safety
 /// The call with these arguments must touch no memory but what its pointers may be used for.
-unsafe fn call(number: usize, [a, b, c, d, e]: [usize; 5]) -> isize {
+pub(super) unsafe fn call(number: usize, [a, b, c, d, e]: [usize; 5]) -> isize {
     // SAFETY: the caller's promise; the kernel does not look at an argument that a call does not have.
     unsafe { call_6(number, [a, b, c, d, e, 0]) }
 }
@@ -122,6 +144,14 @@ unsafe fn call_6(number: usize, arguments: [usize; 6]) -> isize {
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: exit_group has no pointers and does not return.
     unsafe { asm!("syscall", in("rax") EXIT_GROUP, in("rdi") status, options(noreturn, nostack)) }
+}
+
+/// Becomes another program, with the same arguments and environment; errno, as it comes back only when that fails.
+#[cold]
+pub(crate) fn become_program(path: &CStr, stack: &Stack) -> i32 {
+    let arguments = [path.as_ptr() as usize, stack.arguments().0 as usize, stack.environment().0 as usize, 0, 0];
+    // SAFETY: the kernel reads a string, and the two arrays that it gave to us.
+    -(unsafe { call(EXECVE, arguments) } as i32)
 }
 
 /// Writes a message, as far as the descriptor takes it.

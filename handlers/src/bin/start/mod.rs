@@ -10,6 +10,7 @@ compile_error!(
 );
 
 mod arguments;
+mod keep;
 mod kernel;
 mod mem;
 
@@ -44,6 +45,9 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
         Ok(Arguments { quiet }) => quiet,
         Err(status) => kernel::exit(status),
     };
+    if P::is_beyond(&settings) {
+        kernel::exit(arguments::leave_to_full(P::PROTOCOL, &stack));
+    }
     let pressure = Pressure::new();
     #[allow(unsafe_code, reason = "a promise about this very frame")]
     // SAFETY: this function does not return, so its frame is there until the process ends.
@@ -56,13 +60,15 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     if !settings.mime_types.is_empty() {
         settings.types = match load(settings.mime_types) {
             Ok(types) => types,
-            Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, settings.mime_types, error.raw_os_error())),
+            Err(error) => {
+                kernel::exit(arguments::unable(P::PROTOCOL, "open ", settings.mime_types, error.raw_os_error()))
+            }
         };
     }
     // The kernel closes what is open when the process ends; to do so ourselves would be one call more.
     let mut protocol = match P::open(&settings) {
         Ok(protocol) => ManuallyDrop::new(protocol),
-        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, error.path, error.errno)),
+        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, "open ", error.path, error.errno)),
     };
     let told = endpoint(&stack, b"TCPREMOTEIP=", b"TCPREMOTEPORT=");
     // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.
@@ -74,7 +80,12 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
         peer: peer(told, log),
         local: local(endpoint(&stack, b"TCPLOCALIP=", b"TCPLOCALPORT="), &settings),
         log,
-        host: &Host { now: kernel::now, alarm: &alarm, pressure: &pressure },
+        host: &Host {
+            now: kernel::now,
+            alarm: &alarm,
+            pressure: &pressure,
+            programs: P::RUNS_PROGRAMS.then_some(keep::PROGRAMS),
+        },
     };
     kernel::exit(protocol.serve(&connection).status())
 }

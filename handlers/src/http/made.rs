@@ -1,0 +1,133 @@
+//! What is made for a request rather than found: answers of scripts, lists of directories. And whether the client may.
+
+use core::marker::PhantomData;
+
+use connection::Connection;
+use rustix::fd::BorrowedFd;
+
+use super::answer::Reply;
+use super::cgi::{self, Call, Place, Ran};
+use super::listing;
+use super::path::Path;
+use super::request::Request;
+use super::status::Status;
+use crate::Settings;
+use crate::io::Sent;
+use crate::options::{self, Invalid, Opt};
+
+pub(crate) use super::cgi::LOCATION;
+
+/// Whether directories are listed.
+pub(crate) const LISTING: Opt = Opt::new("listing|||List a directory that has no index, as HTML or JSON");
+
+/// Whether scripts are executed.
+pub(crate) const CGI: Opt = Opt::new("cgi|||Execute files named *.cgi (CGI/1.1), and index.cgi for a directory");
+
+/// How long to wait for a script.
+pub(crate) const CGI_TIMEOUT: Opt =
+    Opt::new("cgi-timeout|SECONDS|60|End a script that is silent for this time, with 504");
+
+/// As many local redirects of scripts are followed for one request.
+const REDIRECTS: u32 = 8;
+
+/// The options of what is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    /// Directories without an index are listed.
+    pub listing: bool,
+    /// Files named `*.cgi` are executed.
+    pub cgi: bool,
+    /// Seconds that a script may be silent.
+    pub cgi_timeout: u32,
+    nothing: PhantomData<&'a ()>,
+}
+
+impl Default for Made<'_> {
+    fn default() -> Self {
+        Made { listing: false, cgi: false, cgi_timeout: 60, nothing: PhantomData }
+    }
+}
+
+impl<'a> Made<'a> {
+    /// Something is to be made at all.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.cgi || self.listing
+    }
+
+    /// Sets the option of that name.
+    pub(crate) fn set(&mut self, name: &str, value: &'a [u8]) -> Result<(), Invalid> {
+        match name {
+            "listing" => self.listing = true,
+            "cgi" => self.cgi = true,
+            "cgi-timeout" => self.cgi_timeout = options::seconds(value)?,
+            _ => return Err(options::NO_OPTION),
+        }
+        Ok(())
+    }
+}
+
+/// The script that a path names, with or without more behind: the length of its own path.
+pub(crate) fn find(
+    settings: &Settings<'_>,
+    root: BorrowedFd<'_>,
+    path: &Path<'_>,
+    request: &Request<'_>,
+) -> Result<Option<usize>, Status> {
+    if settings.made.cgi && cgi::is_method(request) { cgi::find(root, path.as_bytes()) } else { Ok(None) }
+}
+
+/// The script that stands for a directory which has no other index.
+pub(crate) fn find_index(
+    settings: &Settings<'_>,
+    root: BorrowedFd<'_>,
+    path: &mut Path<'_>,
+    request: &Request<'_>,
+) -> Result<Option<usize>, Status> {
+    if !path.is_directory() || !settings.made.cgi || !cgi::is_method(request) {
+        return Ok(None);
+    }
+    path.append(cgi::INDEX)?;
+    Ok(cgi::is_there(root, path.as_c_str())?.then_some(path.as_bytes().len()))
+}
+
+/// Runs the script whose path is `len` bytes long, and answers with what it says, or says where it sends us.
+pub(crate) fn script<'l>(
+    reply: &mut Reply<'_, '_>,
+    connection: &Connection<'_>,
+    root: BorrowedFd<'_>,
+    path: &Path<'_>,
+    request: &Request<'_>,
+    len: usize,
+    location: &'l mut [u8; LOCATION],
+) -> Result<&'l [u8], Sent> {
+    let (script, info) = path.as_bytes().split_at_checked(len).unwrap_or_default();
+    let call =
+        Call { connection, settings: &reply.settings.clone(), root, request, place: Place { script, info }, user: b"" };
+    let len = match cgi::run(reply, &call, location) {
+        Ran::Answered(sent) => return Err(sent),
+        Ran::Elsewhere(len) => len,
+    };
+    reply.made.redirects += 1;
+    if reply.made.redirects > REDIRECTS {
+        return Err(reply.give_up(Status::BadGateway));
+    }
+    // What the client sent was for this script, as far as that read it.
+    reply.persistence.keep &= !request.body;
+    Ok(location.get(..len).unwrap_or_default())
+}
+
+/// The list of a directory without an index.
+pub(crate) fn list(
+    reply: &mut Reply<'_, '_>,
+    root: BorrowedFd<'_>,
+    path: &Path<'_>,
+    request: &Request<'_>,
+) -> Option<Sent> {
+    if !reply.settings.made.listing || !path.is_directory() {
+        return None;
+    }
+    // Behind the last slash is the index that was not found.
+    let slash = path.as_bytes().iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    listing::list(reply, root, path.as_bytes().get(..slash)?, request)
+}
