@@ -252,7 +252,9 @@ fn program(settings: &Serve, own_path: &io::Result<PathBuf>) -> Result<Program, 
     let path = CString::new(path.into_os_string().as_bytes()).map_err(|error| Error::new("execute", &name, error))?;
     let mut arguments = vec![name.into_bytes()];
     for (option, value) in &settings.handler {
-        arguments.push([b"--", option.as_bytes(), b"=", value].concat());
+        // Only a flag's value is empty, and a flag takes none.
+        let equals: &[u8] = if value.is_empty() { b"" } else { b"=" };
+        arguments.push([b"--", option.as_bytes(), equals, value].concat());
     }
     if settings.quiet {
         arguments.push(b"--quiet".to_vec());

@@ -213,7 +213,7 @@ impl<'a> Settings<'a> {
             "header" => self.add_header(value)?,
             "cache-control" => self.cache_control = line(value)?,
             "security-headers" => self.security_headers = true,
-            "mime-types" => self.mime_types = value,
+            "mime-types" => self.mime_types = line(value)?,
             "redirect-host" => self.redirect_host = line(value)?,
             "redirect-uri" => self.redirect_uri = line(value)?,
             "log-format" => self.log_format = LogFormat::parse(value)?,
@@ -335,7 +335,9 @@ mod tests {
             assert!(!opt.name().is_empty() && !opt.help().is_empty() && opt.help().len() < 90, "{opt:?}");
             let set = Settings::default().set(opt.name(), b"");
             assert_ne!(set, Err(NO_OPTION), "{opt:?}");
-            assert!(!opt.is_flag() || set.is_ok() && opt.default().is_empty(), "{opt:?}");
+            // An empty value is a flag's alone.
+            assert_eq!(opt.is_flag(), set.is_ok(), "{opt:?}");
+            assert!(!opt.is_flag() || opt.default().is_empty(), "{opt:?}");
         }
         assert_eq!(INDEX.value(), "NAMES");
         assert!(HEADER.is_repeatable() && VHOSTS.is_flag() && !INDEX.is_flag() && !INDEX.is_repeatable());

@@ -319,8 +319,8 @@ impl<'r, 'c> Reply<'r, 'c> {
         if !self.settings.cache_control.is_empty() {
             self.head.str("Cache-Control: ").bytes(self.settings.cache_control).str("\r\n");
         }
-        if file.varies {
-            self.head.str("Vary: Accept-Encoding\r\n");
+        if !file.varies.is_empty() {
+            self.head.str("Vary: ").str(file.varies).str("\r\n");
         }
         if self.status != Status::NotModified {
             if let Some(coding) = file.coding {

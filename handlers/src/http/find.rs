@@ -33,8 +33,8 @@ pub(crate) struct Representation<'t> {
     pub(crate) kind: &'t [u8],
     /// The content coding that it is in.
     pub(crate) coding: Option<Coding>,
-    /// There is one in another coding: what was chosen depends on the request.
-    pub(crate) varies: bool,
+    /// The field of the request that chose it among others, if there are others; else empty.
+    pub(crate) varies: &'static str,
 }
 
 /// Where the bytes of a file are.
@@ -73,6 +73,11 @@ pub(crate) fn find<'t, K: Keep>(
     // What is looked for behind the path: the names of an index, or nothing and `.html`.
     let endings = match path.is_directory() {
         true => http.settings.index,
+        // fnord's way out of an old format.
+        false if path.as_bytes().ends_with(b".gif") && negotiate::accepts(request, b"image/png") => {
+            path.retract(4);
+            b".png .gif"
+        }
         false if http.settings.clean_urls => b" .html",
         false => b"",
     };
@@ -80,6 +85,7 @@ pub(crate) fn find<'t, K: Keep>(
         path.append(ending)?;
         match file(http, stream, directory.as_ref().map(AsFd::as_fd), path, request) {
             Ok(None) if ending.is_empty() => return Ok(Named::Directory),
+            Ok(Some(file)) if ending == b".png" => return Ok(Named::File(Representation { varies: "Accept", ..file })),
             Ok(Some(file)) => return Ok(Named::File(file)),
             Ok(None) | Err(Status::NotFound) => {}
             Err(status) => return Err(status),
@@ -91,7 +97,11 @@ pub(crate) fn find<'t, K: Keep>(
     {
         return Ok(Named::Script(len));
     }
-    if path.is_directory() { Ok(Named::Directory) } else { Err(Status::NotFound) }
+    if path.is_directory() {
+        return Ok(Named::Directory);
+    }
+    path.settle();
+    Err(Status::NotFound)
 }
 
 /// The file of that very path, or a sibling; `None` when it is a directory.
@@ -112,7 +122,8 @@ fn file<'t, K: Keep>(
         return Ok(None);
     };
     let siblings = siblings.unwrap_or_default();
-    let mut found = Representation { content, meta, kind, coding: None, varies: siblings != 0 };
+    let varies = if siblings == 0 { "" } else { "Accept-Encoding" };
+    let mut found = Representation { content, meta, kind, coding: None, varies };
     if let Some(coding) = negotiate::choose(request, siblings) {
         path.settle();
         path.append(coding.ending())?;

@@ -48,10 +48,10 @@ pub(crate) fn choose(request: &Request<'_>, available: u8) -> Option<Coding> {
     if available == 0 || request.value(Field::Range).is_some() {
         return None;
     }
-    let mut most = quality(request, "identity", true);
+    let mut most = quality(request, Field::AcceptEncoding, b"identity", true);
     let mut chosen = None;
     for coding in Coding::all().filter(|coding| available & coding.bit() != 0) {
-        let wanted = quality(request, coding.name(), false);
+        let wanted = quality(request, Field::AcceptEncoding, coding.name().as_bytes(), false);
         // Where both are wanted as much, the file as it is comes last.
         if wanted > most || (wanted == most && wanted > 0 && chosen.is_none()) {
             (most, chosen) = (wanted, Some(coding));
@@ -60,15 +60,21 @@ pub(crate) fn choose(request: &Request<'_>, available: u8) -> Option<Coding> {
     chosen
 }
 
-/// How much a coding is wanted, in thousandths. `exactly` counts its own name alone, and not `*`.
-fn quality(request: &Request<'_>, name: &str, exactly: bool) -> u16 {
+/// Whether a client says that it takes this type, by its own name.
+pub(crate) fn accepts(request: &Request<'_>, kind: &[u8]) -> bool {
+    quality(request, Field::Accept, kind, true) > 0
+}
+
+/// How much a coding or a type is wanted, in thousandths. `exactly` counts its own name alone, and not `*`.
+#[inline(never)]
+fn quality(request: &Request<'_>, field: Field, name: &[u8], exactly: bool) -> u16 {
     let mut quality = 0;
-    for list in request.values(Field::AcceptEncoding) {
+    for list in request.values(field) {
         for item in list.split(|&byte| byte == b',') {
             let end = item.iter().position(|&byte| byte == b';').unwrap_or(item.len());
             let (coding, weight) = item.split_at_checked(end).unwrap_or_default();
             match coding.trim_ascii() {
-                coding if same(coding, name.as_bytes()) => return self::weight(weight),
+                coding if same(coding, name) => return self::weight(weight),
                 b"*" if !exactly => quality = self::weight(weight),
                 _ => {}
             }
@@ -141,6 +147,24 @@ mod tests {
         ] {
             let chosen = with(fields, |request| choose(request, available)).map(Coding::name);
             assert_eq!(chosen, expect, "{fields} of {available}");
+        }
+    }
+
+    #[test]
+    fn types_that_are_accepted() {
+        for (accept, expect) in [
+            ("image/png", true),
+            ("text/html, IMAGE/PNG;q=0.1", true),
+            ("image/png;q=0", false),
+            ("image/*, */*", false),
+            ("image/pngx", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                with(&std::format!("Accept: {accept}"), |request| accepts(request, b"image/png")),
+                expect,
+                "{accept}"
+            );
         }
     }
 

@@ -110,6 +110,11 @@ impl<'b> Path<'b> {
         self.base = self.len;
     }
 
+    /// So many bytes less were resolved.
+    pub(crate) fn retract(&mut self, len: usize) {
+        self.base = self.base.saturating_sub(len).max(self.start);
+    }
+
     /// Whether host and target of these lengths fit, whatever they stand for.
     pub(crate) fn has_room(&self, host: usize, target: usize) -> bool {
         host + target + MORE <= self.buffer.len()

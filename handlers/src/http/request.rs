@@ -223,7 +223,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Request<'_>, NoRequest> {
     bad |= !field.iter().chain(host).all(is_host);
     let coding = request.value(Field::TransferEncoding);
     let length = request.value(Field::ContentLength).map(decimal);
-    bad |= length == Some(None) || (coding.is_some() && length.is_some());
+    bad |= matches!(length, Some(None | Some(u64::MAX))) || (coding.is_some() && (length.is_some() || minor == 0));
     request.keep_alive = keep_alive && !bad && !close;
     request.body = bad || coding.is_some() || matches!(length, Some(Some(1..)));
     request.refused = if bad {
@@ -338,6 +338,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "/  close body 400"),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n", "/  close body 400"),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", "/  close body 400"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", "/  close body 400"),
+            ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "/  close body 400"),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", "/  close body 400"),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: x\r\n\r\n", "/  close body 400"),
             ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "malformed 400"),
