@@ -307,6 +307,7 @@ mod tests {
             "idle-timeout" => std::format!("{}", settings.idle_timeout),
             "write-timeout" => std::format!("{}", settings.write_timeout),
             "log-format" => std::format!("{:?}", settings.log_format),
+            "auth-realm" => std::format!("{:?}", settings.made.realm),
             "cgi-timeout" => std::format!("{}", settings.made.cgi_timeout),
             _ => std::format!("{settings:?}"),
         }

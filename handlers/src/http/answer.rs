@@ -128,8 +128,8 @@ fn answer_in<K: Keep>(
         None => reply.found(http, connection, path, request),
     };
     match sent.end {
-        Err(Failure::Shrunk) => log::warn(connection, "file shrank while it was sent", path.as_bytes()),
-        Err(Failure::File) => log::warn(connection, "file could not be read", path.as_bytes()),
+        Err(Failure::Shrunk) => log::warn(connection, b"file shrank while it was sent", path.as_bytes()),
+        Err(Failure::File) => log::warn(connection, b"file could not be read", path.as_bytes()),
         _ => {}
     }
     reply.answer(sent)

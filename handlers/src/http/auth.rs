@@ -183,7 +183,7 @@ fn ask(
         // Whatever a program of the site's own ends with, it did not say yes.
         2..126 if program == HOOK => Err(Status::Unauthorized),
         _ => {
-            log::warn(connection, "nobody can say who may, for this failed", program.to_bytes());
+            log::warn(connection, b"nobody can say who may, for this failed", program.to_bytes());
             Err(Status::InternalServerError)
         }
     }

@@ -105,11 +105,11 @@ fn write<const LINE: usize>(fd: connection::Fd, form: LogFormat, ip: &[u8], entr
 
 /// Says what went wrong on our side, and with which file.
 #[cold]
-pub(crate) fn warn(connection: &Connection<'_>, what: &str, path: &[u8]) {
+pub(crate) fn warn(connection: &Connection<'_>, what: &[u8], path: &[u8]) {
     if let Some(fd) = connection.log {
         let mut space = [0; SHORT];
         let mut line = Text::new(&mut space);
-        line.str("http: warning: ").str(what).str(": ");
+        line.str("http: warning: ").bytes(what).str(": ");
         clean(&mut line, Escape::Hex, path, SHORT - REST);
         line.str("\n");
         io::log(fd, line.as_bytes());

@@ -163,12 +163,12 @@ pub(crate) fn leave_to_full(protocol: &Protocol, stack: &kernel::Stack) -> i32 {
     let mut path = Text::new(&mut space);
     path.bytes(stack.executable().map_or(b"", CStr::to_bytes)).str(FULL).bytes(&[0]);
     let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or_default();
-    unable(protocol, "execute ", path.to_bytes(), kernel::become_program(path, stack))
+    unable(protocol, "unable to execute ", path.to_bytes(), kernel::become_program(path, stack))
 }
 
 /// Says that something cannot be done with a path; the exit status.
 #[cold]
-pub(crate) fn unable(protocol: &Protocol, verb: &str, path: &[u8], errno: i32) -> i32 {
+pub(crate) fn unable(protocol: &Protocol, what: &str, path: &[u8], errno: i32) -> i32 {
     let errno = errno.unsigned_abs() as u16;
     let mut number = [0; 16];
     let mut number = Text::new(&mut number);
@@ -177,10 +177,6 @@ pub(crate) fn unable(protocol: &Protocol, verb: &str, path: &[u8], errno: i32) -
         (b"", _) => number.as_bytes(),
         (_, reason) => reason,
     };
-    let mut space = [0; 24];
-    let mut what = Text::new(&mut space);
-    what.str("unable to ").str(verb);
-    let what = core::str::from_utf8(what.as_bytes()).unwrap_or_default();
     fatal(protocol, what, path, reason, "");
     Outcome::Fault.status()
 }

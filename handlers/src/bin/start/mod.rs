@@ -62,15 +62,18 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     if !settings.mime_types.is_empty() {
         settings.types = match load(settings.mime_types) {
             Ok(types) => types,
-            Err(error) => {
-                kernel::exit(arguments::unable(P::PROTOCOL, "open ", settings.mime_types, error.raw_os_error()))
-            }
+            Err(error) => kernel::exit(arguments::unable(
+                P::PROTOCOL,
+                "unable to open ",
+                settings.mime_types,
+                error.raw_os_error(),
+            )),
         };
     }
     // The kernel closes what is open when the process ends; to do so ourselves would be one call more.
     let mut protocol = match P::open(&settings) {
         Ok(protocol) => ManuallyDrop::new(protocol),
-        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, "open ", error.path, error.errno)),
+        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, "unable to open ", error.path, error.errno)),
     };
     let told = endpoint(&stack, b"TCPREMOTEIP=", b"TCPREMOTEPORT=");
     // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.

@@ -262,8 +262,7 @@ fn complain(call: &Call<'_>, what: &str, number: Option<u64>) {
     if let Some(number) = number {
         text.decimal(number);
     }
-    let what = core::str::from_utf8(text.as_bytes()).unwrap_or_default();
-    log::warn(call.connection, what, call.place.script);
+    log::warn(call.connection, text.as_bytes(), call.place.script);
 }
 
 /// Nothing more of this answer can be sent.
