@@ -82,7 +82,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     let connection = Connection {
         input: Fd(0),
         output: Fd(1),
-        peer: peer(told, log),
+        peer: peer(told, log.is_some() || P::RUNS_PROGRAMS),
         local: local(endpoint(&stack, b"TCPLOCALIP=", b"TCPLOCALPORT="), &settings),
         log,
         host: &Host {
@@ -107,20 +107,21 @@ fn time_out(settings: &Settings<'_>) -> bool {
     timed
 }
 
-/// The client, as a UCSPI super-server tells it. inetd does not; then the kernel is asked, if a log line needs it.
-fn peer(told: Option<Endpoint>, log: Option<Fd>) -> Endpoint {
+/// The client, as a UCSPI super-server tells it. inetd does not; then the kernel is asked, if a log line or
+/// a script needs it.
+fn peer(told: Option<Endpoint>, wanted: bool) -> Endpoint {
     match told {
         Some(peer) => peer,
-        None if log.is_some() => kernel::address(kernel::GETPEERNAME, 0),
+        None if wanted => kernel::address(kernel::GETPEERNAME, 0),
         None => Endpoint::UNKNOWN,
     }
 }
 
-/// Our end, likewise; virtual hosts need its port.
+/// Our end, likewise; virtual hosts need its port, and scripts are told it.
 fn local(told: Option<Endpoint>, settings: &Settings<'_>) -> Endpoint {
     match told {
         Some(local) => local,
-        None if settings.vhosts => kernel::address(kernel::GETSOCKNAME, 0),
+        None if settings.vhosts || settings.made.cgi => kernel::address(kernel::GETSOCKNAME, 0),
         None => Endpoint::UNKNOWN,
     }
 }
