@@ -97,7 +97,11 @@ impl Hash {
         match parts.next().unwrap_or_default() {
             "2y" | "2a" | "2b" | "2x" => {
                 let parts: bcrypt::HashParts = text.parse().map_err(|_| BROKEN)?;
-                if text.len() == 60 && parts.get_cost() <= BCRYPT_COST { Ok(Hash::Bcrypt(text.into())) } else { Err(BROKEN) }
+                if text.len() == 60 && parts.get_cost() <= BCRYPT_COST {
+                    Ok(Hash::Bcrypt(text.into()))
+                } else {
+                    Err(BROKEN)
+                }
             }
             id @ ("5" | "6") => {
                 let short = id == "5";

@@ -2,7 +2,6 @@
 
 use core::marker::PhantomData;
 
-use connection::Connection;
 use rustix::fd::BorrowedFd;
 
 use super::answer::Reply;
@@ -94,7 +93,6 @@ pub(crate) fn find_index(
 /// Runs the script whose path is `len` bytes long, and answers with what it says, or says where it sends us.
 pub(crate) fn script<'l>(
     reply: &mut Reply<'_, '_>,
-    connection: &Connection<'_>,
     root: BorrowedFd<'_>,
     path: &Path<'_>,
     request: &Request<'_>,
@@ -102,8 +100,14 @@ pub(crate) fn script<'l>(
     location: &'l mut [u8; LOCATION],
 ) -> Result<&'l [u8], Sent> {
     let (script, info) = path.as_bytes().split_at_checked(len).unwrap_or_default();
-    let call =
-        Call { connection, settings: &reply.settings.clone(), root, request, place: Place { script, info }, user: b"" };
+    let call = Call {
+        connection: reply.stream.connection,
+        settings: reply.settings,
+        root,
+        request,
+        place: Place { script, info },
+        user: b"",
+    };
     let len = match cgi::run(reply, &call, location) {
         Ran::Answered(sent) => return Err(sent),
         Ran::Elsewhere(len) => len,
