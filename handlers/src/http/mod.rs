@@ -20,6 +20,8 @@ mod made;
 mod mime;
 mod negotiate;
 mod path;
+#[cfg(test)]
+mod properties;
 mod range;
 mod receive;
 mod request;
