@@ -149,8 +149,26 @@ fn resolve_by_lists(target: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Pieces that targets are made of.
-const SEGMENTS: [&str; 17] =
-    ["/", "/", "/", ".", "..", "a", "b.c", "%2e", "%2F", "%00", "%4", "%zz", "#", ".well-known", ".git", "%61", "\\"];
+const SEGMENTS: [&str; 18] = [
+    "/",
+    "/",
+    "/",
+    ".",
+    "..",
+    "a",
+    "a/",
+    "b.c",
+    "%2e",
+    "%2F",
+    "%00",
+    "%4",
+    "%zz",
+    "#",
+    ".well-known",
+    ".git",
+    "%61",
+    "\\",
+];
 
 fn target() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -182,6 +200,17 @@ proptest! {
     fn plausible_heads_are_read_as_httparse_reads_them(head in plausible_head()) {
         agrees_with_httparse(head.as_bytes())?;
         prop_assert!(parse(head.as_bytes()).is_ok(), "{head:?}");
+    }
+
+    /// A head with one thing wrong, wherever it is.
+    #[test]
+    fn spoilt_heads_are_read_as_httparse_reads_them(
+        head in plausible_head(),
+        piece in prop::sample::select(PIECES.as_slice()),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let (before, behind) = head.as_bytes().split_at(place.index(head.len() + 1));
+        agrees_with_httparse(&[before, piece.as_bytes(), behind].concat())?;
     }
 
     /// Where a head ends does not depend on how it comes: each beginning is partial, and what follows is not looked at.
