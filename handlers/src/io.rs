@@ -69,6 +69,7 @@ pub(crate) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
 
 /// A connection's two directions.
 pub(crate) struct Stream<'c> {
+    pub(crate) connection: &'c Connection<'c>,
     pub(crate) host: &'c Host<'c>,
     input: Fd,
     output: Fd,
@@ -79,8 +80,9 @@ pub(crate) struct Stream<'c> {
 }
 
 impl<'c> Stream<'c> {
-    pub(crate) fn new(connection: &Connection<'c>, settings: &Settings<'_>) -> Stream<'c> {
+    pub(crate) fn new(connection: &'c Connection<'c>, settings: &Settings<'_>) -> Stream<'c> {
         Stream {
+            connection,
             host: connection.host,
             input: connection.input,
             output: connection.output,

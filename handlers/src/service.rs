@@ -7,7 +7,7 @@ use crate::chargen::Chargen;
 use crate::daytime::Daytime;
 use crate::discard::Discard;
 use crate::echo::Echo;
-use crate::http::{Cache, Http};
+use crate::http::{Cache, Http, Kept};
 use crate::time::Time;
 use crate::{Protocol, Settings};
 
@@ -55,7 +55,7 @@ impl<'a> OpenError<'a> {
 pub struct Service<'a>(Any<'a>);
 
 enum Any<'a> {
-    Http(Http<'a, Option<&'a mut Cache>>),
+    Http(Http<'a, Kept<'a>>),
     Echo(Echo<'a>),
     Discard(Discard<'a>),
     Daytime(Daytime<'a>),

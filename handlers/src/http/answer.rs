@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use connection::{Clock, Connection};
+use connection::Clock;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::cache::{Cache, Keep};
@@ -15,7 +15,7 @@ use super::range::{self, Part, Range};
 use super::request::{Field, Method, Request};
 use super::response::{self, HEAD, PAGE, Persistence};
 use super::status::Status;
-use super::{Http, auth, log, made, mime, vhost};
+use super::{Site, auth, log, made, mime, vhost};
 use crate::io::{Failure, Sent, Stream};
 use crate::options::HEADER_BYTES;
 use crate::{Settings, Text};
@@ -54,7 +54,8 @@ enum Body<'b> {
 /// What the steps of one answer have in common.
 pub(crate) struct Reply<'r, 'c> {
     pub(crate) stream: &'r Stream<'c>,
-    pub(crate) settings: Settings<'r>,
+    pub(crate) settings: &'r Settings<'r>,
+    root: BorrowedFd<'r>,
     head: Text<'r>,
     /// What was answered, or is about to be.
     status: Status,
@@ -80,56 +81,55 @@ pub(crate) struct Made {
 // A frame of its own, which lies where the one was that the request was parsed in.
 #[inline(never)]
 pub(crate) fn answer<K: Keep>(
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
+    site: &Site<'_>,
+    kept: &mut K,
     stream: &Stream<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
 ) -> Answer {
-    let settings = &http.settings;
+    let settings = &site.settings;
     if settings.security_headers || !settings.cache_control.is_empty() || settings.headers.iter().any(|h| !h.is_empty())
     {
-        return answer_at_length(http, connection, stream, path, request);
+        return answer_at_length(site, kept, stream, path, request);
     }
-    answer_in(&mut [0; HEAD], http, connection, stream, path, request)
+    answer_in(&mut [0; HEAD], site, kept, stream, path, request)
 }
 
 /// The same in a larger frame, for heads that have fields of the user.
 #[cold]
 #[inline(never)]
 fn answer_at_length<K: Keep>(
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
+    site: &Site<'_>,
+    kept: &mut K,
     stream: &Stream<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
 ) -> Answer {
-    answer_in(&mut [0; HEAD + HEADER_BYTES], http, connection, stream, path, request)
+    answer_in(&mut [0; HEAD + HEADER_BYTES], site, kept, stream, path, request)
 }
 
 #[inline(never)]
 fn answer_in<K: Keep>(
     head: &mut [u8],
-    http: &mut Http<'_, K>,
-    connection: &Connection<'_>,
+    site: &Site<'_>,
+    kept: &mut K,
     stream: &Stream<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
 ) -> Answer {
-    let keep = request.keep_alive && !request.body && !connection.host.pressure.is_draining();
+    let keep = request.keep_alive && !request.body && !stream.host.pressure.is_draining();
     let persistence = Persistence { keep, minor: request.minor };
-    let settings = http.settings;
-    let mut reply = Reply::new(connection, stream, &settings, head, persistence);
+    let mut reply = Reply::new(site, stream, head, persistence);
     reply.head_only = request.method == Method::Head;
     let sent = match request.refused {
         Some(status) => reply.page(status),
         // `OPTIONS *` asks about the server.
         None if request.method == Method::Options && request.path.is_empty() => reply.options(request),
-        None => reply.found(http, connection, path, request),
+        None => reply.found(kept, path, request),
     };
     match sent.end {
-        Err(Failure::Shrunk) => log::warn(connection, b"file shrank while it was sent", path.as_bytes()),
-        Err(Failure::File) => log::warn(connection, b"file could not be read", path.as_bytes()),
+        Err(Failure::Shrunk) => log::warn(stream.connection, b"file shrank while it was sent", path.as_bytes()),
+        Err(Failure::File) => log::warn(stream.connection, b"file could not be read", path.as_bytes()),
         _ => {}
     }
     reply.answer(sent)
@@ -137,29 +137,28 @@ fn answer_in<K: Keep>(
 
 /// Answers what is no request. Nothing more of this connection is read as one.
 #[cold]
-pub(crate) fn refuse(
-    connection: &Connection<'_>,
-    stream: &Stream<'_>,
-    settings: &Settings<'_>,
-    status: Status,
-) -> Answer {
+pub(crate) fn refuse(site: &Site<'_>, stream: &Stream<'_>, status: Status) -> Answer {
     let mut head = [0; HEAD + HEADER_BYTES];
-    let mut reply = Reply::new(connection, stream, settings, &mut head, Persistence { keep: false, minor: 1 });
+    let mut reply = Reply::new(site, stream, &mut head, Persistence { keep: false, minor: 1 });
     let sent = reply.page(status);
     reply.answer(sent)
 }
 
 impl<'r, 'c> Reply<'r, 'c> {
-    fn new(
-        connection: &Connection<'_>,
-        stream: &'r Stream<'c>,
-        settings: &Settings<'r>,
-        head: &'r mut [u8],
-        persistence: Persistence,
-    ) -> Self {
-        let now = (connection.host.now)(Clock::Wall).seconds;
-        let (settings, head) = (*settings, Text::new(head));
-        Reply { stream, settings, head, status: Status::Ok, made: Made::default(), now, persistence, head_only: false }
+    fn new(site: &'r Site<'r>, stream: &'r Stream<'c>, head: &'r mut [u8], persistence: Persistence) -> Self {
+        let now = (stream.host.now)(Clock::Wall).seconds;
+        let (settings, head) = (&site.settings, Text::new(head));
+        Reply {
+            stream,
+            root: site.root.as_fd(),
+            settings,
+            head,
+            status: Status::Ok,
+            made: Made::default(),
+            now,
+            persistence,
+            head_only: false,
+        }
     }
 
     fn answer(&self, sent: Sent) -> Answer {
@@ -171,27 +170,21 @@ impl<'r, 'c> Reply<'r, 'c> {
 
     /// Answers a request that can be: finds what it names.
     #[inline(never)]
-    pub(crate) fn found<K: Keep>(
-        &mut self,
-        http: &mut Http<'_, K>,
-        connection: &Connection<'_>,
-        path: &mut Path<'_>,
-        request: &Request<'_>,
-    ) -> Sent {
+    pub(crate) fn found<K: Keep>(&mut self, kept: &mut K, path: &mut Path<'_>, request: &Request<'_>) -> Sent {
         let mut directory = None;
-        let found = find::find(http, connection, self.stream, path, request, &mut directory);
+        let found = find::find(self.settings, self.root, kept, self.stream, path, request, &mut directory);
         if let (true, Ok(Named::Script(len))) = (K::MAKES, &found) {
-            return self.scripted(http, connection, directory, path, request, *len);
+            return self.scripted(kept, directory, path, request, *len);
         }
-        let directory = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
+        let directory = directory.as_ref().map_or(self.root, AsFd::as_fd);
         let status = match found {
             Ok(Named::Elsewhere) => {
-                let sent = self.elsewhere(http.root.as_fd(), path, request, request.path);
+                let sent = self.elsewhere(self.root, path, request, request.path);
                 return sent.unwrap_or_else(|| self.page(Status::NotFound));
             }
             Ok(Named::Script(_)) => Status::NotFound,
             Ok(_) if !matches!(request.method, Method::Get | Method::Head) => return self.options(request),
-            Ok(Named::File(file)) => return self.file(http.kept.cache_ref(), request, file),
+            Ok(Named::File(file)) => return self.file(kept.cache_ref(), request, file),
             Ok(Named::Directory) if !path.is_directory() => {
                 return self.redirect(&response::with_slash(request.path, request.query));
             }
@@ -213,18 +206,17 @@ impl<'r, 'c> Reply<'r, 'c> {
     #[inline(never)]
     fn scripted<K: Keep>(
         &mut self,
-        http: &mut Http<'_, K>,
-        connection: &Connection<'_>,
+        kept: &mut K,
         directory: Option<OwnedFd>,
         path: &mut Path<'_>,
         request: &Request<'_>,
         len: usize,
     ) -> Sent {
         let mut location = [0; made::LOCATION];
-        let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
-        match made::script(self, connection, root, path, request, len, &mut location) {
+        let root = directory.as_ref().map_or(self.root, AsFd::as_fd);
+        match made::script(self, root, path, request, len, &mut location) {
             Err(sent) => sent,
-            Ok(target) => self.found(http, connection, path, &request.redirected(target)),
+            Ok(target) => self.found(kept, path, &request.redirected(target)),
         }
     }
 
@@ -410,7 +402,7 @@ impl<'r, 'c> Reply<'r, 'c> {
         request: &Request<'_>,
         status: Status,
     ) -> Sent {
-        let Settings { redirect_host, redirect_uri, index, .. } = self.settings;
+        let Settings { redirect_host, redirect_uri, index, .. } = *self.settings;
         if status == Status::NotFound {
             let ending = if path.is_directory() { index.split(|&byte| byte == b' ').next() } else { None };
             if path.append(ending.unwrap_or_default()).is_ok() {
@@ -514,7 +506,7 @@ impl<'r, 'c> Reply<'r, 'c> {
 
     fn begin(&mut self, status: Status) {
         self.status = status;
-        response::begin(&mut self.head, status.line(), self.now, self.persistence, &self.settings);
+        response::begin(&mut self.head, status.line(), self.now, self.persistence, self.settings);
     }
 
     #[cold]

@@ -5,6 +5,7 @@
 
 use connection::Time;
 
+use super::auth::Known;
 use super::file::Meta;
 
 /// What a handler keeps of the files that it sent: small ones in a [`Cache`], or, as `()`, nothing. A process for one
@@ -18,6 +19,11 @@ pub trait Keep {
 
     /// The same, to read.
     fn cache_ref(&self) -> Option<&Cache>;
+
+    /// Credentials that were found good.
+    fn known(&mut self) -> Option<&mut Known> {
+        None
+    }
 }
 
 impl Keep for () {
@@ -32,9 +38,9 @@ impl Keep for () {
     }
 }
 
-/// Nothing is kept, and answers are made.
-#[derive(Clone, Copy, Debug)]
-pub struct Full;
+/// No files are kept, and answers are made.
+#[derive(Debug, Default)]
+pub struct Full(Known);
 
 impl Keep for Full {
     fn cache(&mut self) -> Option<&mut Cache> {
@@ -44,15 +50,36 @@ impl Keep for Full {
     fn cache_ref(&self) -> Option<&Cache> {
         None
     }
+
+    fn known(&mut self) -> Option<&mut Known> {
+        Some(&mut self.0)
+    }
 }
 
-impl Keep for Option<&mut Cache> {
+/// Files are kept if there is a place for them, and answers are made.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    cache: Option<&'a mut Cache>,
+    known: Known,
+}
+
+impl<'a> Kept<'a> {
+    pub(crate) fn new(cache: Option<&'a mut Cache>) -> Kept<'a> {
+        Kept { cache, known: Known::default() }
+    }
+}
+
+impl Keep for Kept<'_> {
     fn cache(&mut self) -> Option<&mut Cache> {
-        self.as_deref_mut()
+        self.cache.as_deref_mut()
     }
 
     fn cache_ref(&self) -> Option<&Cache> {
-        self.as_deref()
+        self.cache.as_deref()
+    }
+
+    fn known(&mut self) -> Option<&mut Known> {
+        Some(&mut self.known)
     }
 }
 

@@ -1,6 +1,5 @@
 //! From a path to what is served for it: a host's directory, names that stand for others, the cache, siblings.
 
-use connection::Connection;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::cache::{Hit, Keep};
@@ -10,7 +9,8 @@ use super::path::Path;
 use super::request::{Field, Request};
 use super::status::Status;
 use super::vhost::{self, Place};
-use super::{Http, auth, made, mime};
+use super::{auth, made, mime};
+use crate::Settings;
 use crate::io::Stream;
 
 /// What a path names.
@@ -46,44 +46,45 @@ pub(crate) enum Content {
 /// Finds what a request asks for. The directory of its host is left in `directory`, if hosts have one.
 #[inline(never)]
 pub(crate) fn find<'t, K: Keep>(
-    http: &mut Http<'t, K>,
-    connection: &Connection<'_>,
+    settings: &Settings<'t>,
+    root: BorrowedFd<'_>,
+    kept: &mut K,
     stream: &Stream<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
     directory: &mut Option<OwnedFd>,
 ) -> Result<Named<'t>, Status> {
     path.clear();
-    if http.settings.vhosts {
-        match vhost::find(http.root.as_fd(), path, request.host, connection.local.port())? {
+    if settings.vhosts {
+        match vhost::find(root, path, request.host, stream.connection.local.port())? {
             Place::Directory(found) => *directory = Some(found),
             Place::Elsewhere => return Ok(Named::Elsewhere),
         }
     }
     path.resolve(request.path)?;
-    let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
-    if K::MAKES && http.settings.made.is_guarded() {
-        auth::admit(&http.settings, &mut http.known, connection, root, path, request)?;
+    let root = directory.as_ref().map_or(root, AsFd::as_fd);
+    if K::MAKES && settings.made.is_guarded() {
+        auth::admit(settings, kept.known(), stream.connection, root, path, request)?;
     }
     if K::MAKES
-        && let Some(len) = made::find(&http.settings, root, path, request)?
+        && let Some(len) = made::find(settings, root, path, request)?
     {
         return Ok(Named::Script(len));
     }
     // What is looked for behind the path: the names of an index, or nothing and `.html`.
     let endings = match path.is_directory() {
-        true => http.settings.index,
+        true => settings.index,
         // fnord's way out of an old format.
         false if path.as_bytes().ends_with(b".gif") && negotiate::accepts(request, b"image/png") => {
             path.retract(4);
             b".png .gif"
         }
-        false if http.settings.clean_urls => b" .html",
+        false if settings.clean_urls => b" .html",
         false => b"",
     };
     for ending in endings.split(|&byte| byte == b' ') {
         path.append(ending)?;
-        match file(http, stream, directory.as_ref().map(AsFd::as_fd), path, request) {
+        match file(settings, kept, stream, root, path, request) {
             Ok(None) if ending.is_empty() => return Ok(Named::Directory),
             Ok(Some(file)) if ending == b".png" => return Ok(Named::File(Representation { varies: "Accept", ..file })),
             Ok(Some(file)) => return Ok(Named::File(file)),
@@ -91,9 +92,8 @@ pub(crate) fn find<'t, K: Keep>(
             Err(status) => return Err(status),
         }
     }
-    let root = directory.as_ref().map_or(http.root.as_fd(), AsFd::as_fd);
     if K::MAKES
-        && let Some(len) = made::find_index(&http.settings, root, path, request)?
+        && let Some(len) = made::find_index(settings, root, path, request)?
     {
         return Ok(Named::Script(len));
     }
@@ -107,15 +107,14 @@ pub(crate) fn find<'t, K: Keep>(
 /// The file of that very path, or a sibling; `None` when it is a directory.
 #[inline(never)]
 fn file<'t, K: Keep>(
-    http: &mut Http<'t, K>,
+    settings: &Settings<'t>,
+    kept: &mut K,
     stream: &Stream<'_>,
-    directory: Option<BorrowedFd<'_>>,
+    directory: BorrowedFd<'_>,
     path: &mut Path<'_>,
     request: &Request<'_>,
 ) -> Result<Option<Representation<'t>>, Status> {
-    let directory = directory.unwrap_or(http.root.as_fd());
-    let kind = mime::of(path.as_bytes(), http.settings.types);
-    let kept = &mut http.kept;
+    let kind = mime::of(path.as_bytes(), settings.types);
     // Who does not speak of codings costs no look for them.
     let probe = request.value(Field::AcceptEncoding).is_some() && !negotiate::is_compressed(kind);
     let Some((content, meta, siblings)) = look(kept, stream, directory, path, probe)? else {

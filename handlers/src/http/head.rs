@@ -6,14 +6,19 @@
 //!
 //! Own code, because httparse, fast as it is, is a tenth of a freestanding executable. It is the reference in the tests.
 
-/// Why there is no line.
+use super::status::Status;
+
+/// What bytes are that are no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoLine {
-    /// It has not ended yet.
+pub(crate) enum NoRequest {
+    /// The beginning of a head.
     Partial,
-    /// There is a byte in it that no line may have.
-    Malformed,
+    /// Nothing that can be understood.
+    Malformed(Status),
 }
+
+/// There is a byte that cannot be there, or something is missing.
+pub(crate) const BAD: NoRequest = NoRequest::Malformed(Status::BadRequest);
 
 /// The bytes of a token (RFC 9110 section 5.6.2), a bit for each byte.
 const TOKEN: [u32; 8] = {
@@ -32,8 +37,9 @@ const TOKEN: [u32; 8] = {
 /// Takes the first line off `bytes`; it ends with LF or CRLF, which is left out.
 ///
 /// # Errors
-/// See [`NoLine`]; what is malformed is so before the line has ended.
-pub(crate) fn line<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8], NoLine> {
+/// See [`NoRequest`]; what is malformed is so before the line has ended.
+#[inline(never)]
+pub(crate) fn line<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8], NoRequest> {
     let mut at = 0;
     // Eight bytes at a time while they are plain text, as most are.
     while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()).filter(|eight| is_text(**eight)) {
@@ -49,11 +55,11 @@ pub(crate) fn line<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8], NoLine> {
             }
             b'\r' if matches!(behind, [] | [b'\n', ..]) => {}
             b'\t' | b' '..=b'~' | 0x80.. => {}
-            _ => return Err(NoLine::Malformed),
+            _ => return Err(BAD),
         }
         at += 1;
     }
-    Err(NoLine::Partial)
+    Err(NoRequest::Partial)
 }
 
 /// None of eight bytes is a control character: none is below 0x20, none is 0x7f. Where one of them is beyond ASCII the
@@ -66,6 +72,7 @@ fn is_text(eight: [u8; 8]) -> bool {
 }
 
 /// The three parts of a request line, with one space between each two: method, target and version.
+#[inline(never)]
 pub(crate) fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (method, target, version) = (parts.next()?, parts.next()?, parts.next()?);
@@ -74,6 +81,7 @@ pub(crate) fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// Name and value of a field; the value without the white space around it.
+#[inline(never)]
 pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| !is_token(byte))?;
     let (name, rest) = line.split_at_checked(colon)?;
@@ -90,7 +98,7 @@ mod tests {
     extern crate std;
     use super::*;
 
-    fn lines(text: &[u8]) -> std::vec::Vec<Result<&[u8], NoLine>> {
+    fn lines(text: &[u8]) -> std::vec::Vec<Result<&[u8], NoRequest>> {
         let mut rest = text;
         let mut lines = std::vec::Vec::new();
         loop {
@@ -103,7 +111,7 @@ mod tests {
 
     #[test]
     fn lines_end_with_lf_or_crlf() {
-        let partial = Err(NoLine::Partial);
+        let partial = Err(NoRequest::Partial);
         assert_eq!(lines(b""), [partial]);
         assert_eq!(lines(b"a\r"), [partial]);
         assert_eq!(lines(b"a\r\n\nb\nc"), [Ok(&b"a"[..]), Ok(b""), Ok(b"b"), partial]);
@@ -119,7 +127,7 @@ mod tests {
                 for filler in [b'a', 0xff, b' ', b'~'] {
                     let mut text = [filler; 22];
                     text[place] = byte;
-                    let found = lines(&text).contains(&Err(NoLine::Malformed));
+                    let found = lines(&text).contains(&Err(BAD));
                     assert_eq!(found, !allowed, "{byte} at {place}");
                 }
             }

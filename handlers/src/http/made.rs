@@ -1,6 +1,5 @@
 //! What is made for a request rather than found: answers of scripts, lists of directories. And whether the client may.
 
-use connection::Connection;
 use rustix::fd::BorrowedFd;
 
 use super::answer::Reply;
@@ -128,7 +127,6 @@ pub(crate) fn find_index(
 /// Runs the script whose path is `len` bytes long, and answers with what it says, or says where it sends us.
 pub(crate) fn script<'l>(
     reply: &mut Reply<'_, '_>,
-    connection: &Connection<'_>,
     root: BorrowedFd<'_>,
     path: &Path<'_>,
     request: &Request<'_>,
@@ -138,8 +136,14 @@ pub(crate) fn script<'l>(
     let (script, info) = path.as_bytes().split_at_checked(len).unwrap_or_default();
     let mut space = [0; auth::USER];
     let user = if reply.settings.made.is_guarded() { auth::user(request, &mut space) } else { b"" };
-    let settings = reply.settings;
-    let call = Call { connection, settings: &settings, root, request, place: Place { script, info }, user };
+    let call = Call {
+        connection: reply.stream.connection,
+        settings: reply.settings,
+        root,
+        request,
+        place: Place { script, info },
+        user,
+    };
     let len = match cgi::run(reply, &call, location) {
         Ran::Answered(sent) => return Err(sent),
         Ran::Elsewhere(len) => len,

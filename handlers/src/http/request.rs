@@ -2,7 +2,8 @@
 //!
 //! Framing (RFC 9112 section 6) decides where the next request begins, so whatever is doubtful about it is refused.
 
-use super::head::{self, NoLine};
+pub(crate) use super::head::NoRequest;
+use super::head::{self, BAD};
 use super::status::Status;
 use crate::options::decimal;
 use crate::text::{same, words};
@@ -49,21 +50,12 @@ const ONCE: usize = 3;
 const NAMES: &[u8] = b"\x04host\x0econtent-length\x11transfer-encoding\x0aconnection\x06expect\x05range\x08if-range\
 \x08if-match\x0dif-none-match\x11if-modified-since\x13if-unmodified-since\x06accept\x0faccept-encoding";
 
-/// What bytes are that are no request.
-#[derive(Clone, Copy)]
-pub(crate) enum NoRequest {
-    /// The beginning of a head.
-    Partial,
-    /// Nothing that can be understood.
-    Malformed(Status),
-}
-
 /// A head that can be understood.
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'b> {
     /// Its length in bytes.
     pub(crate) len: usize,
-    /// The request line as it came, for the log.
+    /// The request line as it came.
     pub(crate) line: &'b [u8],
     pub(crate) method: Method,
     /// The host that is asked, with its port if that was told: of the target, or else of the field Host.
@@ -154,89 +146,115 @@ impl Field {
 }
 
 /// Reads a head from the beginning of `bytes`.
-// Not inlined: its frame is gone before the answer needs space.
+// Not inlined, nor are its parts: their frames are gone before the answer needs space.
 #[inline(never)]
 pub(crate) fn parse(bytes: &[u8]) -> Result<Request<'_>, NoRequest> {
-    const BAD: NoRequest = NoRequest::Malformed(Status::BadRequest);
-    let of = |error| if error == NoLine::Partial { NoRequest::Partial } else { BAD };
-    let mut rest = bytes;
-    let line = head::line(&mut rest).map_err(of)?;
-    let (name, target, version) = head::request_line(line).ok_or(BAD)?;
-    let minor = minor(version)?;
-    let (host, after_host) = parts_of(target).unwrap_or_default();
-    let mut values = [None; FIELDS];
-    let (mut close, mut keep_alive) = (false, minor == 1);
-    // What is wrong with a head that can be read to its end.
-    let mut bad = false;
-    loop {
-        let line = head::line(&mut rest).map_err(of)?;
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = head::field(line).ok_or(BAD)?;
-        let field = Field::of(name);
-        if let Some(first) = values.get_mut(field) {
-            bad |= field < ONCE && first.is_some();
-            *first = first.or(Some(value));
-            if field == Field::Connection as usize {
-                for option in value.split(|&byte| byte == b',') {
-                    close |= same(option.trim_ascii(), b"close");
-                    keep_alive |= same(option.trim_ascii(), b"keep-alive");
-                }
-            }
-        }
-    }
-    let len = bytes.len() - rest.len();
-    let query = after_host.iter().position(|&byte| byte == b'?').unwrap_or(after_host.len());
-    let (path, query) = after_host.split_at_checked(query).unwrap_or_default();
-    let head = bytes.get(..len).unwrap_or_default();
     let mut request = Request {
-        len,
-        line,
+        len: 0,
+        line: b"",
         method: Method::Other,
-        host,
-        path,
-        query,
-        minor,
+        host: b"",
+        path: b"",
+        query: b"",
+        minor: 0,
         keep_alive: false,
         body: false,
         refused: None,
-        behind: rest,
-        head,
-        values,
+        behind: bytes,
+        head: bytes,
+        values: [None; FIELDS],
     };
-    let place = words(METHODS).position(|known| known == name);
-    if let Some(method) = place.and_then(|place| METHOD.get(place)) {
-        request.method = *method;
-    }
-    // The forms of a target (RFC 9112 section 3.2): `*` is for OPTIONS and an authority for CONNECT.
-    bad |= after_host.is_empty()
-        && host.is_empty()
-        && !(request.method == Method::Options && target == b"*" || name == b"CONNECT");
-    // What names the host in the target comes before the field (section 3.2.2), which must be there all the same.
-    let field = request.value(Field::Host);
-    bad |= field.is_none() && minor == 1;
-    let field = field.unwrap_or_default();
-    if host.is_empty() {
-        request.host = field;
-    }
-    bad |= !field.iter().chain(host).all(is_host);
-    let coding = request.value(Field::TransferEncoding);
-    let length = request.value(Field::ContentLength).map(decimal);
-    bad |= matches!(length, Some(None | Some(u64::MAX))) || (coding.is_some() && (length.is_some() || minor == 0));
-    request.keep_alive = keep_alive && !bad && !close;
-    request.body = bad || coding.is_some() || matches!(length, Some(Some(1..)));
-    request.refused = if bad {
-        Some(Status::BadRequest)
-    } else if place.is_none() || coding.is_some_and(|coding| !same(coding, b"chunked")) {
-        // The one coding that HTTP/1.1 itself has (section 6.1).
-        Some(Status::NotImplemented)
-    } else if minor == 1 && request.value(Field::Expect).is_some_and(|expect| !same(expect, b"100-continue")) {
-        Some(Status::ExpectationFailed)
-    } else {
-        None
-    };
+    request.read_line()?;
+    request.read_fields()?;
+    request.len = bytes.len() - request.behind.len();
+    request.head = bytes.get(..request.len).unwrap_or_default();
+    request.judge();
     Ok(request)
+}
+
+impl Request<'_> {
+    /// Takes the request line off what is behind.
+    #[inline(never)]
+    fn read_line(&mut self) -> Result<(), NoRequest> {
+        self.line = head::line(&mut self.behind)?;
+        let (name, target, version) = head::request_line(self.line).ok_or(BAD)?;
+        self.minor = minor(version)?;
+        self.keep_alive = self.minor == 1;
+        match words(METHODS).position(|known| known == name) {
+            Some(place) => self.method = METHOD.get(place).copied().unwrap_or(Method::Other),
+            None => self.refused = Some(Status::NotImplemented),
+        }
+        if let Some((host, rest)) = parts_of(target) {
+            let query = rest.iter().position(|&byte| byte == b'?').unwrap_or(rest.len());
+            (self.path, self.query) = rest.split_at_checked(query).unwrap_or_default();
+            self.host = host;
+        } else if !(self.method == Method::Options && target == b"*" || name == b"CONNECT") {
+            // The other forms of a target (RFC 9112 section 3.2): `*` is for OPTIONS and an authority for CONNECT.
+            self.refused = Some(Status::BadRequest);
+        }
+        Ok(())
+    }
+
+    /// Takes the fields off what is behind, and the empty line that ends them.
+    #[inline(never)]
+    fn read_fields(&mut self) -> Result<(), NoRequest> {
+        let mut close = false;
+        loop {
+            let line = head::line(&mut self.behind)?;
+            if line.is_empty() {
+                self.keep_alive &= !close;
+                return Ok(());
+            }
+            let (name, value) = head::field(line).ok_or(BAD)?;
+            let field = Field::of(name);
+            if field == Field::Connection as usize {
+                for option in value.split(|&byte| byte == b',') {
+                    close |= same(option.trim_ascii(), b"close");
+                    self.keep_alive |= same(option.trim_ascii(), b"keep-alive");
+                }
+            }
+            match self.values.get_mut(field) {
+                Some(Some(_)) if field < ONCE => self.refused = Some(Status::BadRequest),
+                Some(first @ None) => *first = Some(value),
+                _ => {}
+            }
+        }
+    }
+
+    /// Decides on host, framing and expectation.
+    #[inline(never)]
+    fn judge(&mut self) {
+        let host = self.value(Field::Host);
+        let mut bad = self.refused == Some(Status::BadRequest) || (host.is_none() && self.minor == 1);
+        let host = host.unwrap_or_default();
+        bad |= !host.iter().chain(self.host).all(is_host);
+        // What names the host in the target comes before the field (section 3.2.2), which must be there all the same.
+        if self.host.is_empty() {
+            self.host = host;
+        }
+        self.body = match (self.value(Field::TransferEncoding), self.value(Field::ContentLength).map(decimal)) {
+            (None, None) => false,
+            (None, Some(Some(length))) if length < u64::MAX => length > 0,
+            (Some(coding), None) if self.minor == 1 => {
+                // The one coding that HTTP/1.1 itself has (section 6.1).
+                if !same(coding, b"chunked") {
+                    self.refused = Some(Status::NotImplemented);
+                }
+                true
+            }
+            _ => {
+                bad = true;
+                true
+            }
+        };
+        let expected = self.value(Field::Expect).is_none_or(|expect| same(expect, b"100-continue"));
+        if bad {
+            self.refused = Some(Status::BadRequest);
+            (self.keep_alive, self.body) = (false, true);
+        } else if !expected && self.minor == 1 && self.refused.is_none() {
+            self.refused = Some(Status::ExpectationFailed);
+        }
+    }
 }
 
 /// The methods that are more than known.

@@ -127,7 +127,9 @@ fn wrong(protocol: &Protocol, dashes: &str, word: &[u8], why: &str) -> i32 {
     USAGE
 }
 
+// A frame of its own, which nobody else pays for.
 #[cold]
+#[inline(never)]
 fn help(protocol: &Protocol) {
     let mut space = [0; 4096];
     let mut text = Text::new(&mut space);
