@@ -11,7 +11,8 @@ use std::{
 
 use common::{handler, tine};
 
-const HANDLERS: [&str; 6] = ["tine-http", "tine-echo", "tine-discard", "tine-daytime", "tine-time", "tine-chargen"];
+const HANDLERS: [&str; 7] =
+    ["tine-http", "tine-http-full", "tine-echo", "tine-discard", "tine-daytime", "tine-time", "tine-chargen"];
 
 /// Where `unsafe` may stand; ARCHITECTURE.md says why.
 const UNSAFE: [&str; 3] = ["handlers/src/bin/start/", "handlers/src/io.rs", "tcpserver/src/sys/"];
@@ -52,6 +53,7 @@ fn handlers_depend_on_little() {
         "httpdate",
         "httparse",
         "itoa",
+        "keeper",
         "linux-raw-sys",
         "percent-encoding",
         "rustix",
@@ -63,11 +65,11 @@ fn handlers_depend_on_little() {
 /// The crates that a freestanding executable is made of say so in their first lines.
 #[test]
 fn handlers_are_no_std_without_alloc() {
-    for path in ["handlers/src/lib.rs", "connection/src/lib.rs"] {
+    for path in ["handlers/src/lib.rs", "connection/src/lib.rs", "keeper/src/lib.rs"] {
         let source = fs::read_to_string(root().join(path)).expect("read it");
         assert!(source.lines().any(|line| line == "#![no_std]"), "{path}");
     }
-    for path in sources(&root().join("handlers/src")).into_iter().chain(sources(&root().join("connection/src"))) {
+    for path in ["handlers/src", "connection/src", "keeper/src"].iter().flat_map(|part| sources(&root().join(part))) {
         let source = fs::read_to_string(&path).expect("read it");
         let product = source.split("#[cfg(test)]").next().unwrap_or_default();
         assert!(!product.contains("extern crate alloc"), "{}", path.display());
@@ -82,6 +84,13 @@ fn arrows_run_one_way() {
     assert!(depends("tcpserver/Cargo.toml", "connection = ") && depends("handlers/Cargo.toml", "connection = "));
     assert!(!depends("tcpserver/Cargo.toml", "handlers"));
     assert!(!depends("handlers/Cargo.toml", "tcpserver"));
+    assert!(!depends("keeper/Cargo.toml", "tcpserver") && !depends("keeper/Cargo.toml", "handlers"));
+    // The handlers' executables run programs; the library says which, and names no process.
+    for path in sources(&root().join("handlers/src")) {
+        let executable = path.starts_with(root().join("handlers/src/bin"));
+        let source = fs::read_to_string(&path).expect("read it");
+        assert!(executable || !source.contains("keeper::"), "{} names a process", path.display());
+    }
     for path in sources(&root().join("tcpserver/src")) {
         let source = fs::read_to_string(&path).expect("read it");
         let code = |line: &&str| !line.trim_start().starts_with("//");
@@ -93,7 +102,7 @@ fn arrows_run_one_way() {
 #[test]
 fn unsafe_lives_in_named_files() {
     let mut found = Vec::new();
-    for part in ["src", "tcpserver", "handlers", "connection", "tests", "benches"] {
+    for part in ["src", "tcpserver", "handlers", "connection", "keeper", "auth", "tests", "benches"] {
         for path in sources(&root().join(part)) {
             let source = fs::read_to_string(&path).expect("read a source");
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();

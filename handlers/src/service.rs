@@ -54,6 +54,7 @@ impl<'a> OpenError<'a> {
 /// Any one of [`crate::PROTOCOLS`], ready to serve.
 pub struct Service<'a>(Any<'a>);
 
+#[allow(clippy::large_enum_variant, reason = "there is one for each process, and nothing to box it in")]
 enum Any<'a> {
     Http(Http<'a, Kept<'a>>),
     Echo(Echo<'a>),

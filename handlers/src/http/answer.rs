@@ -405,10 +405,10 @@ impl<'r, 'c> Reply<'r, 'c> {
         let Settings { redirect_host, redirect_uri, index, .. } = *self.settings;
         if status == Status::NotFound {
             let ending = if path.is_directory() { index.split(|&byte| byte == b' ').next() } else { None };
-            if path.append(ending.unwrap_or_default()).is_ok() {
-                if let Some(sent) = self.elsewhere(directory, path, request, b"") {
-                    return sent;
-                }
+            if path.append(ending.unwrap_or_default()).is_ok()
+                && let Some(sent) = self.elsewhere(directory, path, request, b"")
+            {
+                return sent;
             }
             let (uri, query) =
                 if redirect_uri.is_empty() { (request.path, request.query) } else { (redirect_uri, &b""[..]) };
