@@ -166,6 +166,12 @@ fn what_a_path_says_to_a_script() {
         ask(server, "DELETE", "/env.cgi", "", b"").expect(200);
         ask(server, "TRACE", "/env.cgi", "", b"").expect(405);
     });
+    everywhere(&site, &["--cgi", "--index", "index.cgi"], |_, server| {
+        // An index that is named is executed too.
+        get(server, "/both/").expect(200);
+        assert_eq!(variables(&get(server, "/both/"))["SCRIPT_NAME"], "/both/index.cgi");
+        get(server, "/nested/").expect(200);
+    });
     everywhere(&site, &[], |_, server| {
         // Without the option they are files like others.
         assert_eq!(get(server, "/closed.cgi").expect(200).text(), "the source");

@@ -56,9 +56,12 @@ pub trait Kernel {
 
 /// Wait for children whatever signal their end would send.
 const WALL: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
-/// How often the keeper looks whether what it killed is gone, a millisecond apart. What cannot be killed, or cannot be
-/// found because there is no /proc, is given up after that.
+/// How often the keeper looks whether what it killed is gone, a millisecond apart. What cannot be killed is given
+/// up after that.
 const ROUNDS: u32 = 5_000;
+/// The same where there is no /proc (in a new root, mostly): who left the program's group is not found then, and what was
+/// killed with the group is gone by that time.
+const BLIND_ROUNDS: u32 = 100;
 /// What a shell says of a program that a signal ended, less the signal.
 const SIGNALLED: i32 = 128;
 
@@ -125,7 +128,8 @@ fn end_all(program: Pid) -> i32 {
     // The program leads a group of its own, whose number cannot be another's before we have waited for it.
     let _ = rustix::process::kill_process_group(program, Signal::KILL);
     let _ = rustix::process::kill_process(program, Signal::KILL);
-    for _ in 0..ROUNDS {
+    let mut rounds = 0;
+    while rounds < ROUNDS {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG | WALL) {
                 Ok(Some((ended, how))) if ended == program => status = as_shells_say(how),
@@ -135,7 +139,7 @@ fn end_all(program: Pid) -> i32 {
             }
         }
         // Whoever left the group and has lost its parent is our child now; its own children follow when it has gone.
-        proc::kill_children(rustix::process::getpid());
+        rounds += if proc::kill_children(rustix::process::getpid()) { 1 } else { ROUNDS / BLIND_ROUNDS };
         let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 }));
     }
     status

@@ -6,10 +6,11 @@ use core::mem::MaybeUninit;
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use rustix::process::{Pid, Signal};
 
-/// Kills every child of `parent`, which is this process: so none of the numbers can be another's meanwhile.
-pub(crate) fn kill_children(parent: Pid) {
+/// Kills every child of `parent`, which is this process: so none of the numbers can be another's meanwhile. False when
+/// there is no /proc to look at.
+pub(crate) fn kill_children(parent: Pid) -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(proc) = rustix::fs::openat(CWD, c"/proc", flags, Mode::empty()) else { return };
+    let Ok(proc) = rustix::fs::openat(CWD, c"/proc", flags, Mode::empty()) else { return false };
     let mut space = [MaybeUninit::uninit(); 4096];
     let mut entries = RawDir::new(&proc, &mut space);
     while let Some(Ok(entry)) = entries.next() {
@@ -22,6 +23,7 @@ pub(crate) fn kill_children(parent: Pid) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
+    true
 }
 
 /// The parent of the process whose directory has that name: the second field behind the command of proc_pid_stat(5). The

@@ -114,7 +114,8 @@ pub(crate) fn read(file: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<us
     Ok(len)
 }
 
-fn status(errno: Errno) -> Status {
+/// What an error in opening a file means to the client.
+pub(crate) fn status(errno: Errno) -> Status {
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG | Errno::NXIO | Errno::NODEV => {
             Status::NotFound

@@ -84,6 +84,11 @@ pub(crate) fn find<'t, K: Keep>(
     };
     for ending in endings.split(|&byte| byte == b' ') {
         path.append(ending)?;
+        if K::MAKES
+            && let Some(len) = made::find_index(settings, root, path, request)?
+        {
+            return Ok(Named::Script(len));
+        }
         match file(settings, kept, stream, root, path, request) {
             Ok(None) if ending.is_empty() => return Ok(Named::Directory),
             Ok(Some(file)) if ending == b".png" => return Ok(Named::File(Representation { varies: "Accept", ..file })),
@@ -92,12 +97,13 @@ pub(crate) fn find<'t, K: Keep>(
             Err(status) => return Err(status),
         }
     }
-    if K::MAKES
-        && let Some(len) = made::find_index(settings, root, path, request)?
-    {
-        return Ok(Named::Script(len));
-    }
     if path.is_directory() {
+        path.append(made::INDEX)?;
+        if K::MAKES
+            && let Some(len) = made::find_index(settings, root, path, request)?
+        {
+            return Ok(Named::Script(len));
+        }
         return Ok(Named::Directory);
     }
     path.settle();

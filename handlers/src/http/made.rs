@@ -12,7 +12,7 @@ use crate::Settings;
 use crate::io::Sent;
 use crate::options::{self, Invalid, Opt};
 
-pub(crate) use super::cgi::LOCATION;
+pub(crate) use super::cgi::{INDEX, LOCATION};
 
 /// Whether directories are listed.
 pub(crate) const LISTING: Opt = Opt::new("listing|||List a directory that has no index, as HTML or JSON");
@@ -110,18 +110,18 @@ pub(crate) fn find(
     if settings.made.cgi && cgi::is_method(request) { cgi::find(root, path.as_bytes()) } else { Ok(None) }
 }
 
-/// The script that stands for a directory which has no other index.
+/// The script that stands for a directory: one of the names of an index, or the one that is left when there is none.
 pub(crate) fn find_index(
     settings: &Settings<'_>,
     root: BorrowedFd<'_>,
-    path: &mut Path<'_>,
+    path: &Path<'_>,
     request: &Request<'_>,
 ) -> Result<Option<usize>, Status> {
-    if !path.is_directory() || !settings.made.cgi || !cgi::is_method(request) {
+    let script = path.as_bytes();
+    if !settings.made.cgi || !script.ends_with(b".cgi") || !cgi::is_there(root, path.as_c_str())? {
         return Ok(None);
     }
-    path.append(cgi::INDEX)?;
-    Ok(cgi::is_there(root, path.as_c_str())?.then_some(path.as_bytes().len()))
+    if cgi::is_method(request) { Ok(Some(script.len())) } else { Err(Status::MethodNotAllowed) }
 }
 
 /// Runs the script whose path is `len` bytes long, and answers with what it says, or says where it sends us.

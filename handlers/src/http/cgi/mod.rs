@@ -90,10 +90,13 @@ pub(crate) fn find(root: BorrowedFd<'_>, path: &[u8]) -> Result<Option<usize>, S
 pub(crate) fn is_there(root: BorrowedFd<'_>, script: &CStr) -> Result<bool, Status> {
     let file = match open(root, script, OFlags::PATH) {
         Ok(file) => file,
-        Err(Errno::ACCESS) => return Err(Status::Forbidden),
-        Err(_) => return Ok(false),
+        // Whatever else went wrong must not make a file of it, whose text is shown.
+        Err(errno) => match file::status(errno) {
+            Status::NotFound => return Ok(false),
+            status => return Err(status),
+        },
     };
-    let Ok(stat) = rustix::fs::fstat(file) else { return Ok(false) };
+    let stat = rustix::fs::fstat(file).map_err(file::status)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile if stat.st_mode & 0o111 != 0 => Ok(true),
         FileType::RegularFile => Err(Status::Forbidden),

@@ -144,6 +144,10 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
                 on[2] = PollFd::new(input, PollFlags::OUT);
             }
             if !self.wait(&mut on) {
+                if wants_more && self.framing.is_none() {
+                    complain(self.call, "waited for the rest of the request", None);
+                    return Next::Instead(Status::RequestTimeout);
+                }
                 let silent = self.framing.is_none();
                 complain(self.call, if silent { "said nothing in time" } else { "stopped in its answer" }, None);
                 return if silent { Next::Instead(Status::GatewayTimeout) } else { Next::Broken };
