@@ -93,10 +93,14 @@ pub(crate) const BODY: usize = 16 << 10;
 /// How long an entry is trusted, in microseconds.
 const TRUSTED: u64 = 1_000_000;
 
+/// Longest part of a response's head that is kept.
+const HEAD: usize = 240;
+
 /// A bounded set of small files. It is plain data and all zero when empty, so that it costs no memory before it is used.
 pub struct Cache {
     slots: [Slot; SLOTS],
     bodies: [[u8; BODY]; SLOTS],
+    heads: [([u8; HEAD], u8); SLOTS],
 }
 
 #[derive(Clone, Copy)]
@@ -140,7 +144,7 @@ impl Cache {
             kind: Kind::UNKNOWN,
             read: Time { seconds: 0, nanoseconds: 0 },
         };
-        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS] }
+        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS], heads: [([0; HEAD], 0); SLOTS] }
     }
 
     /// Forgets everything, without touching memory where there is nothing to forget.
@@ -168,6 +172,22 @@ impl Cache {
         self.bodies.get(hit.slot).and_then(|body| body.get(..hit.meta.size as usize)).unwrap_or(&[])
     }
 
+    /// What a plain response that brings this file says of it, if that was kept.
+    pub(crate) fn head(&self, hit: Hit) -> Option<&[u8]> {
+        let (head, len) = self.heads.get(hit.slot)?;
+        head.get(..usize::from(*len)).filter(|head| !head.is_empty())
+    }
+
+    /// Keeps that, if it fits.
+    pub(crate) fn keep_head(&mut self, hit: Hit, bytes: &[u8]) {
+        if let Some((head, len)) = self.heads.get_mut(hit.slot)
+            && let Some(room) = head.get_mut(..bytes.len())
+        {
+            room.copy_from_slice(bytes);
+            *len = bytes.len() as u8;
+        }
+    }
+
     /// Keeps a file that `read` reads, in place of the same path's older state or of the entry that is oldest. `None`
     /// when it does not fit or `read` does not fill the whole; of a file that is too large, what is known of it is kept.
     pub(crate) fn keep(
@@ -190,6 +210,7 @@ impl Cache {
         // Empty while it is being filled.
         place.path_len = 0;
         place.read = Time::default();
+        self.heads.get_mut(slot)?.1 = 0;
         if whole && !read(self.bodies.get_mut(slot)?.get_mut(..meta.size as usize)?) {
             return None;
         }
