@@ -427,7 +427,11 @@ impl<'r, 'c> Reply<'r, 'c> {
         match file::open(directory, path.as_c_str()) {
             Ok(Found::File(file, meta)) if own => {
                 self.begin(status);
-                response::end(&mut self.head, mime::of(path.as_bytes(), self.settings.types), meta.size);
+                response::end(
+                    &mut self.head,
+                    mime::of(path.as_bytes(), self.settings.types).text(self.settings.types),
+                    meta.size,
+                );
                 if self.head_only {
                     self.send(&[])
                 } else {

@@ -7,6 +7,7 @@ use connection::Time;
 
 use super::auth::Known;
 use super::file::Meta;
+use super::mime::Kind;
 
 /// What a handler keeps of the files that it sent: small ones in a [`Cache`], or, as `()`, nothing. A process for one
 /// connection has no use for a cache, and an executable of that kind no code for one.
@@ -105,6 +106,7 @@ struct Slot {
     path: [u8; PATH],
     meta: Meta,
     siblings: Option<u8>,
+    kind: Kind,
     read: Time,
 }
 
@@ -115,6 +117,8 @@ pub(crate) struct Hit {
     pub(crate) meta: Meta,
     /// In which codings the file has a sibling ([`super::negotiate::Coding::bit`]), if that was asked.
     pub(crate) siblings: Option<u8>,
+    /// Its media type.
+    pub(crate) kind: Kind,
 }
 
 impl Hit {
@@ -133,6 +137,7 @@ impl Cache {
             path: [0; PATH],
             meta: Meta { size: 0, modified: 0, nanoseconds: 0 },
             siblings: None,
+            kind: Kind::UNKNOWN,
             read: Time { seconds: 0, nanoseconds: 0 },
         };
         Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS] }
@@ -154,6 +159,7 @@ impl Cache {
             slot,
             meta: found.meta,
             siblings: found.siblings,
+            kind: found.kind,
         })
     }
 
@@ -169,6 +175,7 @@ impl Cache {
         path: &[u8],
         meta: Meta,
         siblings: Option<u8>,
+        kind: Kind,
         now: Time,
         read: impl FnOnce(&mut [u8]) -> bool,
     ) -> Option<Hit> {
@@ -187,8 +194,8 @@ impl Cache {
             return None;
         }
         place.path.get_mut(..path.len())?.copy_from_slice(path);
-        *place = Slot { path_len: path.len() as u8, meta, siblings, read: now, ..*place };
-        whole.then_some(Hit { slot, meta, siblings })
+        *place = Slot { path_len: path.len() as u8, meta, siblings, kind, read: now, ..*place };
+        whole.then_some(Hit { slot, meta, siblings, kind })
     }
 }
 
@@ -230,7 +237,7 @@ mod tests {
             buffer.copy_from_slice(body);
             true
         };
-        cache.keep(name.as_bytes(), meta(body.len() as u64), Some(5), at(millis), fill).is_some()
+        cache.keep(name.as_bytes(), meta(body.len() as u64), Some(5), Kind::UNKNOWN, at(millis), fill).is_some()
     }
 
     fn get(cache: &Cache, name: &str, millis: i64) -> Option<String> {
@@ -271,7 +278,7 @@ mod tests {
         assert!(!keep(&mut cache, &"p".repeat(PATH + 1), b"x", 1_000));
         assert!(keep(&mut cache, "a", &[b'x'; BODY], 1_000));
         assert!(!keep(&mut cache, "b", &[b'x'; BODY + 1], 1_000));
-        assert!(cache.keep(b"a", meta(3), None, at(1_000), |_| false).is_none());
+        assert!(cache.keep(b"a", meta(3), None, Kind::UNKNOWN, at(1_000), |_| false).is_none());
         assert_eq!(get(&cache, "a", 1_000), None);
         // What is known of a large file is kept without its bytes.
         let hit = cache.find(b"b", at(1_000)).unwrap();
