@@ -4,5 +4,5 @@
 mod house;
 
 libfuzzer_sys::fuzz_target!(|sent: &[u8]| {
-    house::check(&house::answer(sent, b"Content-Type: text/plain\n\nfrom a script"));
+    house::check(&house::answer(sent, b"Content-Type: text/plain\n\nfrom a script"), sent);
 });
