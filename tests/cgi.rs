@@ -128,6 +128,26 @@ fn a_script_is_told_what_is_asked_and_nothing_else() {
     });
 }
 
+/// Nothing of the server's own reaches a script: no descriptor, no signal that is blocked or ignored, no alarm.
+#[test]
+fn a_script_begins_clean() {
+    let site = site(&[(
+        "self.cgi",
+        "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nls /proc/self/fd | tr '\\n' ' '; echo\n\
+         exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n",
+    )]);
+    everywhere(&site, &["--cgi"], |launcher, server| {
+        let text = get(server, "/self.cgi").expect(200).text();
+        let mut lines = text.lines();
+        // 3 is the directory that ls reads.
+        assert_eq!(lines.next(), Some("0 1 2 3 "), "{launcher}: {text}");
+        for line in lines {
+            assert_eq!(line.split_whitespace().nth(1), Some("0000000000000000"), "{launcher}: {line}");
+        }
+        assert_eq!(text.lines().count(), 3, "{text}");
+    });
+}
+
 #[test]
 fn what_a_path_says_to_a_script() {
     let site = site(&[ENV, ("dir.cgi/env.cgi", ENV.1), ("dir.cgi/plain.txt", ""), ("nested/index.cgi", ENV.1)]);
