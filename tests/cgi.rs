@@ -458,12 +458,23 @@ fn a_script_has_its_time() {
     let text = [
         ("mute.cgi", format!("#!/bin/sh\ntrap '' TERM; setsid sleep {number} & sleep {number}\n")),
         ("stops.cgi", format!("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\nabc'; exec sleep {number}\n")),
+        (
+            "reads.cgi",
+            "#!/bin/sh\nprintf 'Content-Type: a/b\\n\\n'\ncat >/dev/null\n".replace("\nprintf", "\nx=$(cat); printf"),
+        ),
     ];
     let scripts: Vec<(&str, &str)> = text.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let site = site(&scripts);
-    everywhere(&site, &["--cgi", "--cgi-timeout", "1"], |_, server| {
+    everywhere(&site, &["--cgi", "--cgi-timeout", "1", "--header-timeout", "2"], |_, server| {
         get(server, "/mute.cgi").expect(504);
         gone(&number);
+        // When it is the client that stops, it is told so.
+        for framing in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"] {
+            let mut client = server.connect();
+            client.send(format!("POST /reads.cgi HTTP/1.1\r\nHost: h\r\n{framing}"));
+            client.response("POST").expect(408);
+            client.expect_end();
+        }
         let mut client = server.connect();
         client.send("GET /stops.cgi HTTP/1.1\r\nHost: h\r\n\r\n");
         client.try_head().expect("a head");
