@@ -135,7 +135,7 @@ fn serve() -> Command {
                 .value_parser(value_parser!(u32).range(0..=86_400)),
         ])
         .next_help_heading(TIMEOUTS)
-        .args(handler_options(true))
+        .args(handler_options(TIMEOUTS))
         .next_help_heading(CONTENT)
         .arg(
             option("handler", "NAME", "http, echo, discard, daytime, time or chargen")
@@ -143,7 +143,7 @@ fn serve() -> Command {
                 .value_parser(handlers)
                 .hide_possible_values(true),
         )
-        .args(handler_options(false))
+        .args(handler_options(CONTENT))
         .next_help_heading(PRIVILEGES)
         .args([
             option("user", "NAME", "Become this user [default when started by root: nobody]"),
@@ -159,6 +159,7 @@ fn serve() -> Command {
             flag("quiet", "Log no requests"),
             flag("verbose", "Log each child's end, and in fork and vfork its beginning"),
         ])
+        .args(handler_options(LOGGING))
         .next_help_heading(DIAGNOSIS)
         .args([
             flag("single", "Serve one connection without a child, and exit; for debuggers"),
@@ -175,20 +176,34 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
-/// The handlers' options, from their own records, each once: the timeouts, or the others.
-fn handler_options(timeouts: bool) -> Vec<Arg> {
+/// Under which heading a handler's option stands.
+fn heading(name: &str) -> &'static str {
+    match name {
+        _ if name.ends_with("-timeout") => TIMEOUTS,
+        _ if name.starts_with("log-") => LOGGING,
+        _ => CONTENT,
+    }
+}
+
+/// The handlers' options under a heading, from their own records, each once.
+fn handler_options(under: &str) -> Vec<Arg> {
     let mut known: Vec<&handlers::Opt> = Vec::new();
     for opt in handlers::PROTOCOLS.iter().flat_map(|protocol| protocol.options) {
-        if !known.iter().any(|other| other.name == opt.name) && opt.name.ends_with("-timeout") == timeouts {
+        if !known.iter().any(|other| other.name() == opt.name()) && heading(opt.name()) == under {
             known.push(opt);
         }
     }
-    known
-        .into_iter()
-        .map(|opt| {
-            option(opt.name, opt.value, opt.help).default_value(opt.default).value_parser(value_parser!(OsString))
-        })
-        .collect()
+    known.into_iter().map(handler_option).collect()
+}
+
+fn handler_option(opt: &handlers::Opt) -> Arg {
+    if opt.is_flag() {
+        return flag(opt.name(), opt.help());
+    }
+    let value = opt.value().trim_end_matches("...");
+    let action = if opt.is_repeatable() { ArgAction::Append } else { ArgAction::Set };
+    let arg = option(opt.name(), value, opt.help()).value_parser(value_parser!(OsString)).action(action);
+    if opt.default().is_empty() { arg } else { arg.default_value(opt.default()) }
 }
 
 /// Whether the user typed this option, rather than leaving its default.

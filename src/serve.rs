@@ -33,30 +33,41 @@ static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 /// Does what `tine serve` was asked to.
 pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     close_inherited()?;
+    // Read before a new root hides it.
+    let types = types(settings)?;
     let confinement = Confinement { identity: identity(settings)?, chroot: settings.chroot.clone() };
     if settings.check {
         // Inside a new root there may be another directory of that name.
         if settings.chroot.is_none() {
             check_root(settings, confinement.identity.as_ref())?;
+            let own_path = std::env::current_exe().map_err(|error| Error::os("find", "this program", error))?;
+            let made = handlers::http::Made {
+                executable: own_path.as_os_str().as_bytes(),
+                ..settings.handler_settings().made
+            };
+            check_users(&made)?;
         }
         print(&settings.describe());
         return Ok(ExitCode::SUCCESS);
     }
     let log_file = settings.log.as_deref().map(open_log).transpose()?;
     if settings.inetd {
-        return serve_inherited(settings, &confinement, log_file);
+        return serve_inherited(settings, &types, &confinement, log_file);
     }
     let mut server = Server::bind(&settings.listen, tuning(settings), limits(settings), log(settings))?;
-    let handler_settings = settings.handler_settings();
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut service, mut executable) = (None, None);
     // Asked before a new root hides the answer.
     let own_path = std::env::current_exe();
+    let executable = own_path.as_ref().map_or(&b"tine"[..], |path| path.as_os_str().as_bytes());
+    let mut handler_settings = handlers::Settings { types: &types, ..settings.handler_settings() };
+    handler_settings.made.executable = executable;
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut service, mut program_file) = (None, None);
     let prepared = (|| {
         confine(&confinement)?;
         check_root(settings, confinement.identity.as_ref())?;
+        check_users(&handler_settings.made)?;
         if settings.mode == ModeName::Vfork && !settings.single {
-            executable = Some(program(settings, own_path)?);
+            program_file = Some(program(settings, &own_path)?);
         } else {
             service = Some(open_service(settings, &handler_settings)?);
         }
@@ -73,7 +84,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     }
     let access_log = (!settings.quiet).then_some(STDERR);
     let ready = |listeners: &[Listener]| print(&readiness(settings, listeners));
-    match (&mut service, executable) {
+    match (&mut service, program_file) {
         (Some(handler), _) if settings.single => {
             let outcome = server.run_single(handler, access_log, ready)?;
             return Ok(ExitCode::from(outcome as u8));
@@ -143,6 +154,33 @@ fn check_root(settings: &Serve, identity: Option<&Identity>) -> Result<(), Error
     access(Path::new(&directory), AccessFlags::R_OK | AccessFlags::X_OK).map_err(failed)
 }
 
+/// Whether the file of users can be read, by the user that we are now, and means something; and whether the program is
+/// there that will look passwords up in it.
+fn check_users(made: &handlers::http::Made<'_>) -> Result<(), Error> {
+    if made.auth.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(OsStr::from_bytes(made.auth));
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Error::os("read", shown(), error))?;
+    auth::Users::parse(&text).map_err(|wrong| Error::new("use", shown(), wrong))?;
+    let program = Path::new(OsStr::from_bytes(made.executable)).with_file_name("tine-auth");
+    access(&program, AccessFlags::X_OK).map_err(|error| {
+        let remedy = "it belongs beside tine: cargo build --workspace makes it, and the user that serves must reach it";
+        Error::os("execute", program.display().to_string(), error).remedy(remedy)
+    })
+}
+
+/// The table of types that `--mime-types` names, or an empty one.
+fn types(settings: &Serve) -> Result<Vec<u8>, Error> {
+    let path = settings.handler_settings().mime_types;
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = Path::new(OsStr::from_bytes(path));
+    std::fs::read(path).map_err(|error| Error::os("read", path.display().to_string(), error))
+}
+
 fn open_log(path: &Path) -> Result<File, Error> {
     // Readable by the group, as logs are; O_APPEND, because many processes write to it.
     let mut options = OpenOptions::new();
@@ -201,9 +239,10 @@ fn readiness(settings: &Serve, listeners: &[Listener]) -> String {
 }
 
 /// The handler's executable, which lies beside this one.
-fn program(settings: &Serve, own_path: io::Result<PathBuf>) -> Result<Program, Error> {
-    let name = format!("tine-{}", settings.protocol.name);
-    let path = own_path.map_err(|error| Error::os("find", "this program", error))?.with_file_name(&name);
+fn program(settings: &Serve, own_path: &io::Result<PathBuf>) -> Result<Program, Error> {
+    let extent = if settings.handler_settings().made.is_wanted() { handlers::FULL } else { "" };
+    let name = format!("tine-{}{extent}", settings.protocol.name);
+    let path = own_path.as_ref().map_err(|error| Error::new("find", "this program", error))?.with_file_name(&name);
     access(&path, AccessFlags::X_OK).map_err(|error| {
         let remedy = match settings.chroot {
             Some(_) => "with --chroot it must lie at the same path inside",
@@ -214,7 +253,9 @@ fn program(settings: &Serve, own_path: io::Result<PathBuf>) -> Result<Program, E
     let path = CString::new(path.into_os_string().as_bytes()).map_err(|error| Error::new("execute", &name, error))?;
     let mut arguments = vec![name.into_bytes()];
     for (option, value) in &settings.handler {
-        arguments.push([b"--", option.as_bytes(), b"=", value].concat());
+        // Only a flag's value is empty, and a flag takes none.
+        let equals: &[u8] = if value.is_empty() { b"" } else { b"=" };
+        arguments.push([b"--", option.as_bytes(), equals, value].concat());
     }
     if settings.quiet {
         arguments.push(b"--quiet".to_vec());
@@ -227,10 +268,18 @@ fn program(settings: &Serve, own_path: io::Result<PathBuf>) -> Result<Program, E
 }
 
 /// `--inetd`: the connection is there already.
-fn serve_inherited(settings: &Serve, confinement: &Confinement, log_file: Option<File>) -> Result<ExitCode, Error> {
+fn serve_inherited(
+    settings: &Serve,
+    types: &[u8],
+    confinement: &Confinement,
+    log_file: Option<File>,
+) -> Result<ExitCode, Error> {
     confine(confinement)?;
     check_root(settings, confinement.identity.as_ref())?;
-    let mut handler_settings = settings.handler_settings();
+    let own_path = std::env::current_exe();
+    let mut handler_settings = handlers::Settings { types, ..settings.handler_settings() };
+    handler_settings.made.executable = own_path.as_ref().map_or(&b"tine"[..], |path| path.as_os_str().as_bytes());
+    check_users(&handler_settings.made)?;
     let (peer, local) = inherited_endpoints(&mut handler_settings);
     let mut service = open_service(settings, &handler_settings)?;
     redirect_stderr(log_file)?;

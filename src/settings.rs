@@ -129,7 +129,7 @@ impl Serve {
         None
     }
 
-    /// The handler's settings.
+    /// The handler's settings, but for what they take from files ([`Serve::types`]).
     pub fn handler_settings(&self) -> handlers::Settings<'_> {
         let mut settings = handlers::Settings { root: self.root.as_bytes(), ..handlers::Settings::default() };
         for (name, value) in &self.handler {
@@ -167,7 +167,8 @@ impl Serve {
         }
         line("handler", &self.protocol.name);
         for (name, value) in &self.handler {
-            line(name, &String::from_utf8_lossy(value));
+            let value = String::from_utf8_lossy(value);
+            line(name, if value.is_empty() { &true as &dyn std::fmt::Display } else { &value });
         }
         let whoever = if tcpserver::confine::is_root() { "nobody" } else { "unchanged" };
         line("user", &or(&self.user, whoever));
@@ -182,20 +183,33 @@ impl Serve {
     }
 }
 
-/// The options that the handler has, and a complaint about those that it has not.
+/// The options that the handler has, and a complaint about those that it has not. A flag's value is empty.
 fn handler_options(matches: &ArgMatches, protocol: &'static Protocol) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
-    let mut options = Vec::new();
     for opt in handlers::PROTOCOLS.iter().flat_map(|other| other.options) {
-        if is_given(matches, opt.name) && !protocol.options.iter().any(|own| own.name == opt.name) {
-            return Err(format!("handler {} has no option --{}", protocol.name, opt.name));
+        if is_given(matches, opt.name()) && !protocol.options.iter().any(|own| own.name() == opt.name()) {
+            return Err(format!("handler {} has no option --{}", protocol.name, opt.name()));
         }
     }
+    let mut options = Vec::new();
     for opt in protocol.options {
-        let value = matches.get_one::<OsString>(opt.name).cloned().unwrap_or_default().into_vec();
-        let checked = handlers::Settings::default().set(opt.name, &value);
-        let shown = String::from_utf8_lossy(&value);
-        checked.map_err(|invalid| format!("--{} {shown}: {invalid} (tine serve --help tells all)", opt.name))?;
-        options.push((opt.name, value));
+        if opt.is_flag() {
+            options.extend(matches.get_flag(opt.name()).then(|| (opt.name(), Vec::new())));
+        } else {
+            let values = matches.get_many::<OsString>(opt.name()).unwrap_or_default();
+            options.extend(values.map(|value| (opt.name(), value.clone().into_vec())));
+        }
+    }
+    // What fnord takes from its environment.
+    for (name, variable) in [("redirect-host", "REDIRECT_HOST"), ("redirect-uri", "REDIRECT_URI")] {
+        let unset = !options.iter().any(|(other, _)| *other == name);
+        let known = protocol.options.iter().any(|opt| opt.name() == name);
+        options.extend(std::env::var_os(variable).filter(|_| unset && known).map(|value| (name, value.into_vec())));
+    }
+    let mut checked = handlers::Settings::default();
+    for (name, value) in &options {
+        let shown = String::from_utf8_lossy(value);
+        let set = checked.set(name, value);
+        set.map_err(|invalid| format!("--{name} {shown}: {invalid} (tine serve --help tells all)"))?;
     }
     Ok(options)
 }

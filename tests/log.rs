@@ -156,3 +156,101 @@ fn a_file_is_appended_to() {
         assert!(lines[1..].iter().any(|line| line.contains("\"GET / HTTP/1.1\" 200 6 ")), "{mode:?}: {text}");
     }
 }
+
+/// What a browser of no good will sends, in each place that a line shows: target, host, referer, agent, user.
+fn hostile_requests() -> Vec<Vec<u8>> {
+    let pieces: [&[u8]; 12] = [
+        b"plain",
+        b"\"",
+        b"\\",
+        b"\\\"",
+        b"\\u0000",
+        b"</script>",
+        b"\xff\xfe",
+        "é\u{2028}".as_bytes(),
+        b"\xed\xa0\x80",
+        b"a\tb",
+        b"{\"status\":200}",
+        &[b'"'; 3000],
+    ];
+    let mut requests = Vec::new();
+    for piece in pieces {
+        let target: Vec<u8> = piece.iter().copied().filter(|&byte| byte != b'\t').collect();
+        for fields in ["Referer: ", "User-Agent: ", "X: "] {
+            let parts: [&[u8]; 6] = [
+                b"GET /",
+                &target,
+                b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n",
+                fields.as_bytes(),
+                piece,
+                b"\r\n\r\n",
+            ];
+            requests.push(parts.concat());
+        }
+        requests.push([b"NONSENSE ", piece, b"\r\n\r\n"].concat());
+    }
+    requests
+}
+
+/// The log of a server that was asked all that, line by line.
+fn hostile_log(mode: Mode, format: &str) -> (usize, Vec<String>) {
+    let site = site();
+    let mut server = launch::serve(mode, 4, &["--log-format", format], site.path());
+    let requests = hostile_requests();
+    for request in &requests {
+        let mut client = server.connect();
+        client.send(request);
+        client.drain();
+    }
+    server.stop();
+    let log = server.log();
+    let lines = log.lines().filter(|line| !line.starts_with("tine: ")).map(String::from).collect();
+    (requests.len(), lines)
+}
+
+#[test]
+fn each_line_of_json_is_json() {
+    let script = "import json, sys\nfor line in sys.stdin.buffer:\n    e = json.loads(line)\n    \
+                  print(sorted(e) == sorted('time client user host request status bytes seconds referer agent'.split()), \
+                  type(e['status']).__name__, type(e['bytes']).__name__, type(e['seconds']).__name__, e['client'])";
+    let Some(python) = common::peer("python3") else { return };
+    for mode in [Mode::Prefork, Mode::Vfork] {
+        let (count, lines) = hostile_log(mode, "json");
+        assert_eq!(lines.len(), count, "{mode:?}");
+        let scratch = Scratch::new();
+        let input = fs::File::open(scratch.file("lines", lines.join("\n") + "\n")).expect("open the lines");
+        let output =
+            std::process::Command::new(&python).args(["-c", script]).stdin(input).output().expect("run python");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), lines.join("\n"));
+        assert_eq!(told.lines().count(), count);
+        assert!(told.lines().all(|line| line == "True int int float 127.0.0.1"), "{told}");
+    }
+}
+
+/// The combined form as Apache documents it, taken apart at its quotes; fnord's at its spaces.
+#[test]
+fn the_other_forms_keep_their_fields() {
+    for mode in [Mode::Prefork, Mode::Vfork] {
+        let (count, lines) = hostile_log(mode, "combined");
+        assert_eq!(lines.len(), count, "{mode:?}");
+        for line in &lines {
+            let parts: Vec<&str> = line.split('"').collect();
+            assert_eq!(parts.len(), 7, "{line}");
+            assert!(parts[0].starts_with("127.0.0.1 - - [") && parts[0].ends_with("] "), "{line}");
+            let numbers: Vec<&str> = parts[2].split_whitespace().collect();
+            assert!(numbers.len() == 2 && numbers.iter().all(|number| number.parse::<u64>().is_ok()), "{line}");
+            assert_eq!((parts[4], parts[6]), (" ", ""), "{line}");
+            assert!(line.len() < 2560 && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+        }
+        assert!(lines.iter().any(|line| line.ends_with("\"-\" \"\\x22\"")), "an agent that is a quote");
+        let (count, lines) = hostile_log(mode, "fnord");
+        assert_eq!(lines.len(), count, "{mode:?}");
+        for line in &lines {
+            let fields: Vec<&str> = line.split(' ').collect();
+            assert_eq!(fields.len(), 7, "ip code size host agent referer url: {line}");
+            assert!(fields[1].parse::<u16>().is_ok() && fields[2].parse::<u64>().is_ok(), "{line}");
+        }
+        assert!(lines.iter().any(|line| line.ends_with(" h - - /plain")), "{}", lines.join("\n"));
+    }
+}

@@ -10,9 +10,11 @@
 
 mod alarm;
 mod endpoint;
+mod program;
 
 pub use alarm::Alarm;
 pub use endpoint::Endpoint;
+pub use program::{Programs, Script, Started};
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -49,6 +51,8 @@ pub struct Host<'a> {
     pub alarm: &'a Alarm,
     /// Whether this process is wanted back; handlers only read it.
     pub pressure: &'a Pressure,
+    /// Runs programs for the handler, where that is possible.
+    pub programs: Option<Programs>,
 }
 
 /// Which clock (clock_gettime(2)).

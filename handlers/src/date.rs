@@ -15,7 +15,7 @@ const DAY: i64 = 86_400;
 const LAST: i64 = 253_402_300_799;
 
 /// A way to write dates, in the letters of strftime(3); it begins with one.
-pub(crate) struct Form(&'static str);
+pub(crate) struct Form(pub(crate) &'static str);
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`: IMF-fixdate, the one form that HTTP may send.
 pub(crate) const IMF: Form = Form("%a, %d %b %Y %H:%M:%S GMT");
@@ -25,6 +25,9 @@ const RFC_850: Form = Form("%A, %d-%b-%y %H:%M:%S GMT");
 pub(crate) const ASCTIME: Form = Form("%a %b %e %H:%M:%S %Y");
 /// `06/Nov/1994:08:49:37 +0000`: the Common Log Format.
 pub(crate) const CLF: Form = Form("%d/%b/%Y:%H:%M:%S +0000");
+
+/// `1994-11-06T08:49:37Z`: RFC 3339. It is written and not read.
+pub(crate) const RFC_3339: Form = Form("%Y-%m-%dT%H:%M:%SZ");
 
 /// A date in UTC, taken apart: see the places of its parts.
 #[derive(Default)]
@@ -48,11 +51,13 @@ enum Kind {
     Month,
     Zeroes,
     Spaces,
+    /// The first is 1, though it is counted as 0.
+    Ordinal,
 }
 
 /// The letters of strftime(3): which part each stands for, how that is written, and how long at most.
 /// Those that are written for each request stand first.
-const LETTERS: [(u8, u8, Kind, u8); 10] = [
+const LETTERS: [(u8, u8, Kind, u8); 11] = [
     (b'd', MDAY as u8, Kind::Zeroes, 2),
     (b'b', MONTH as u8, Kind::Month, 3),
     (b'Y', YEAR as u8, Kind::Zeroes, 4),
@@ -63,6 +68,7 @@ const LETTERS: [(u8, u8, Kind, u8); 10] = [
     (b'e', MDAY as u8, Kind::Spaces, 2),
     (b'A', WDAY as u8, Kind::Day, u8::MAX),
     (b'y', YEAR as u8, Kind::Zeroes, 2),
+    (b'm', MONTH as u8, Kind::Ordinal, 2),
 ];
 
 impl Date {
@@ -111,6 +117,7 @@ impl Date {
             match kind.names() {
                 Some(mut names) => text.bytes(start(names.nth(part.into()).unwrap_or_default(), len)),
                 None if matches!(kind, Kind::Spaces) && part < 10 => text.str(" ").decimal(part.into()),
+                None if matches!(kind, Kind::Ordinal) => text.digits(u64::from(part) + 1, 10, len),
                 None => text.digits(part.into(), 10, len),
             };
             text.bytes(behind);
@@ -144,7 +151,7 @@ impl Kind {
         match self {
             Kind::Day => Some(DAYS.chunks(9)),
             Kind::Month => Some(MONTHS.chunks(3)),
-            Kind::Zeroes | Kind::Spaces => None,
+            Kind::Zeroes | Kind::Spaces | Kind::Ordinal => None,
         }
     }
 }

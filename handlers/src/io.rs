@@ -13,7 +13,8 @@ use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 
-use crate::Settings;
+use crate::date::{Date, IMF};
+use crate::{Settings, Text};
 
 /// The first piece of a file that is given to sendfile at once; what follows adapts.
 pub(crate) const PIECE: u64 = 128 << 10;
@@ -55,6 +56,8 @@ pub(crate) enum Failure {
     Shrunk,
     /// The file could not be read.
     File,
+    /// A script ended before its answer did.
+    Script,
 }
 
 /// A descriptor number, for one system call.
@@ -67,6 +70,7 @@ pub(crate) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
 
 /// A connection's two directions.
 pub(crate) struct Stream<'c> {
+    pub(crate) connection: &'c Connection<'c>,
     pub(crate) host: &'c Host<'c>,
     input: Fd,
     output: Fd,
@@ -74,18 +78,32 @@ pub(crate) struct Stream<'c> {
     poll: bool,
     /// `output` is a socket, as far as is known.
     socket: Cell<bool>,
+    /// The date that was written last, and as what: many responses have the same.
+    date: Cell<(i64, [u8; 29])>,
 }
 
 impl<'c> Stream<'c> {
-    pub(crate) fn new(connection: &Connection<'c>, settings: &Settings<'_>) -> Stream<'c> {
+    pub(crate) fn new(connection: &'c Connection<'c>, settings: &Settings<'_>) -> Stream<'c> {
         Stream {
+            connection,
             host: connection.host,
             input: connection.input,
             output: connection.output,
             write_timeout: settings.write_timeout,
             poll: settings.poll,
             socket: Cell::new(true),
+            date: Cell::new((-1, [0; 29])),
         }
+    }
+
+    /// Where the client's bytes come from, and whether that is a socket.
+    pub(crate) fn client(&self) -> (BorrowedFd<'_>, bool) {
+        (borrow(&self.input), !self.poll)
+    }
+
+    /// How long a client may take nothing, in seconds.
+    pub(crate) fn write_timeout(&self) -> u32 {
+        self.write_timeout
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -95,6 +113,16 @@ impl<'c> Stream<'c> {
     /// A point in time so many seconds from now.
     pub(crate) fn in_seconds(&self, seconds: u32) -> Time {
         after(self.now(), seconds)
+    }
+
+    /// A date as HTTP has it.
+    pub(crate) fn date(&self, seconds: i64) -> [u8; 29] {
+        let (known, mut date) = self.date.get();
+        if known != seconds {
+            Date::from_unix(seconds).write(&mut Text::new(&mut date), &IMF);
+            self.date.set((seconds, date));
+        }
+        date
     }
 
     /// Lets the process live until the longest of the timeouts has passed without any progress from `now` on.

@@ -22,7 +22,7 @@ mod text;
 pub mod time;
 
 pub use options::{Invalid, Opt, Protocol, Settings};
-pub use service::{Open, OpenError, Service};
+pub use service::{FULL, Open, OpenError, Service};
 pub use text::{Text, numbered};
 
 /// Every protocol, in the order in which help shows them.

@@ -7,7 +7,7 @@ use crate::chargen::Chargen;
 use crate::daytime::Daytime;
 use crate::discard::Discard;
 use crate::echo::Echo;
-use crate::http::{Cache, Http};
+use crate::http::{Cache, Http, Kept};
 use crate::time::Time;
 use crate::{Protocol, Settings};
 
@@ -16,12 +16,25 @@ pub trait Open<'a>: Handler + Sized {
     /// What the command line needs to know of it.
     const PROTOCOL: &'static Protocol;
 
+    /// It may want programs to be run ([`connection::Host::programs`]).
+    const RUNS_PROGRAMS: bool = false;
+
     /// Makes it ready, before there is a connection.
     ///
     /// # Errors
     /// Something that the settings name cannot be opened.
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>>;
+
+    /// These settings ask for more than this type does: its executable leaves them to the one of the same name with
+    /// [`FULL`] behind it.
+    #[must_use]
+    fn is_beyond(_: &Settings<'a>) -> bool {
+        false
+    }
 }
+
+/// What stands behind the name of an executable that does all that its protocol can.
+pub const FULL: &str = "-full";
 
 /// What could not be opened, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +54,9 @@ impl<'a> OpenError<'a> {
 /// Any one of [`crate::PROTOCOLS`], ready to serve.
 pub struct Service<'a>(Any<'a>);
 
+#[allow(clippy::large_enum_variant, reason = "there is one for each process, and nothing to box it in")]
 enum Any<'a> {
-    Http(Http<'a, Option<&'a mut Cache>>),
+    Http(Http<'a, Kept<'a>>),
     Echo(Echo<'a>),
     Discard(Discard<'a>),
     Daytime(Daytime<'a>),
@@ -63,7 +77,7 @@ impl<'a> Service<'a> {
             "daytime" => Any::Daytime(Daytime::open(settings)?),
             "time" => Any::Time(Time::open(settings)?),
             "chargen" => Any::Chargen(Chargen::open(settings)?),
-            _ => Any::Http(Http::open(settings)?.with_cache(None)),
+            _ => Any::Http(<Http<'a> as Open<'a>>::open(settings)?.with_cache(None)),
         }))
     }
 
@@ -78,7 +92,7 @@ impl<'a> Service<'a> {
 
     fn protocol(&self) -> &'static Protocol {
         match self.0 {
-            Any::Http(_) => Http::PROTOCOL,
+            Any::Http(_) => &crate::http::PROTOCOL,
             Any::Echo(_) => Echo::PROTOCOL,
             Any::Discard(_) => Discard::PROTOCOL,
             Any::Daytime(_) => Daytime::PROTOCOL,
@@ -130,7 +144,7 @@ mod tests {
     fn a_root_that_cannot_be_opened_is_named() {
         for (root, errno) in [(&b"/nonexistent"[..], Errno::NOENT), (b"/dev/null", Errno::NOTDIR)] {
             let settings = Settings { root, ..Settings::default() };
-            let error = Service::new(Http::PROTOCOL, &settings).unwrap_err();
+            let error = Service::new(&crate::http::PROTOCOL, &settings).unwrap_err();
             assert_eq!(error, OpenError::new(root, errno));
         }
     }

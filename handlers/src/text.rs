@@ -46,8 +46,11 @@ impl<'b> Text<'b> {
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         let room = self.buffer.get_mut(self.len..).unwrap_or_default();
         self.cut |= room.len() < bytes.len();
-        self.len += room.len().min(bytes.len());
-        room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let len = room.len().min(bytes.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..len), bytes.get(..len)) {
+            to.copy_from_slice(from);
+            self.len += len;
+        }
         self
     }
 
@@ -80,8 +83,8 @@ impl<'b> Text<'b> {
 }
 
 /// The words of a table that is packed into one string: a space or a line's end stands between any two.
-pub(crate) fn words(table: &str) -> impl Iterator<Item = &[u8]> {
-    table.as_bytes().split(|&byte| byte <= b' ')
+pub(crate) fn words(table: &[u8]) -> impl Iterator<Item = &[u8]> {
+    table.split(|&byte| byte <= b' ')
 }
 
 /// The line of a table that begins with that number: the whole of it, and what follows the number and a space.

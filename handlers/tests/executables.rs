@@ -225,7 +225,12 @@ fn conditions_and_ranges() {
         ("Range: bytes=0-\r\n", "206", "0123456789"),
         ("Range: bytes=-3\r\n", "206", "789"),
         ("Range: bytes=8-99\r\n", "206", "89"),
-        ("Range: bytes=0-1,3-4\r\n", "200", "0123456789"),
+        ("Range: bytes=0-9,3-4\r\n", "200", "0123456789"),
+        (
+            "If-Match: \"x\"\r\n",
+            "412",
+            "<!DOCTYPE html>\n<title>412 Precondition Failed</title>\n<h1>412 Precondition Failed</h1>\n",
+        ),
         ("Range: bytes=0-1\r\nIf-Range: \"2ebc98a1-0-a\"\r\n", "206", "01"),
         ("Range: bytes=0-1\r\nIf-Range: \"x\"\r\n", "200", "0123456789"),
     ] {
@@ -268,8 +273,7 @@ fn meaningless_times_give_no_validators() {
     assert_eq!((said.statuses(), said.field("ETag"), said.field("Last-Modified")), (vec!["200"], None, None));
     file.set_modified(std::time::SystemTime::now() + Duration::from_secs(9)).unwrap();
     let said = get(&root, "/ten.txt", "");
-    assert!(said.field("ETag").unwrap().starts_with("W/"), "{said:?}");
-    assert_eq!(said.field("Last-Modified"), said.field("Date"));
+    assert_eq!((said.statuses(), said.field("ETag"), said.field("Last-Modified")), (vec!["200"], None, None));
 }
 
 #[test]
@@ -330,7 +334,7 @@ fn methods() {
     let root = Root::new();
     let said = pipes(&root, b"DELETE / HTTP/1.1\r\nHost: h\r\n\r\nBREW / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(said.statuses(), ["405", "501"]);
-    assert_eq!(said.field("Allow"), Some("GET, HEAD"));
+    assert_eq!(said.field("Allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 #[test]
@@ -491,7 +495,13 @@ fn wrong_usage_is_100_and_what_cannot_be_opened_111() {
         (&["a", "b"], 100, "b: one argument too many"),
         (&["--idle-timeout"], 100, "--idle-timeout: a value is missing"),
         (&["--idle-timeout", "0"], 100, "--idle-timeout: must be a whole number of seconds from 1 to 86400"),
-        (&["--index=a/b"], 100, "--index: must be the name of a file"),
+        (&["--index=a/b"], 100, "--index: must be names of files"),
+        (&["--vhosts=yes"], 100, "--vhosts: takes no value"),
+        (&["--header", "x"], 100, "--header: must be 'Name: value'"),
+        (&["--header", "Content-Length: 1"], 100, "--header: is a field that the server decides on itself"),
+        (&["--mime-types", "/nonexist"], 111, "unable to open /nonexist: No such file or directory"),
+        (&["--mime-types", "/"], 111, "unable to open /: Is a directory"),
+        (&["--mime-types", "/dev/zero"], 111, "unable to open /dev/zero: File too large"),
         (&["/nonexist"], 111, "unable to open /nonexist: No such file or directory"),
         (&["--", "--x"], 111, "unable to open --x: No such file or directory"),
         (&["/dev/null"], 111, "unable to open /dev/null: Not a directory"),
@@ -507,7 +517,7 @@ fn wrong_usage_is_100_and_what_cannot_be_opened_111() {
     let said = text(output.stdout);
     assert_eq!(output.status.code(), Some(0));
     for opt in handlers::protocol("http").unwrap().options {
-        assert!(said.contains(&format!("--{} {}", opt.name, opt.value)), "{said}");
+        assert!(said.contains(&format!("--{} {}", opt.name(), opt.value())), "{said}");
     }
 }
 

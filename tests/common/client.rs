@@ -116,7 +116,7 @@ impl Client {
     /// Reads a response; an error when the connection ends before the response does.
     pub fn try_response(&mut self, method: &str) -> io::Result<Response> {
         let (mut response, length) = self.try_head()?;
-        let bodiless = method == "HEAD" || response.status == 304 || response.status / 100 == 1;
+        let bodiless = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
         response.body = match length {
             _ if bodiless => Vec::new(),
             Some(length) => self.take(length)?,
@@ -138,7 +138,7 @@ impl Client {
         let mut lines = head[..end - 4].split("\r\n");
         let line = lines.next().unwrap_or_default().to_string();
         let status = line.strip_prefix("HTTP/1.").and_then(|l| l.get(2..5)?.parse().ok()).ok_or_else(invalid)?;
-        let header = |l: &str| l.split_once(": ").map(|(n, v)| (n.to_ascii_lowercase(), v.to_string()));
+        let header = |l: &str| l.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_string()));
         let headers = lines.map(|l| header(l).ok_or_else(invalid)).collect::<io::Result<Vec<_>>>()?;
         let response = Response { status, line, headers, body: Vec::new(), head_len: end };
         let length = response.header("content-length").map(|l| l.parse().map_err(|_| invalid())).transpose()?;

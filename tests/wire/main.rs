@@ -6,29 +6,35 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-/// Makes a module of tests for each launcher.
+/// Makes a module of tests for each launcher; the options, if there are any, are a function of the site.
 macro_rules! everywhere {
+    (options: $options:path; $($expectation:ident)*) => {
+        tests_under!(prefork, Launcher::Serve(Mode::Prefork), $options, $($expectation)*);
+        tests_under!(one_shot, Launcher::Serve(Mode::OneShot), $options, $($expectation)*);
+        tests_under!(fork, Launcher::Serve(Mode::Fork), $options, $($expectation)*);
+        tests_under!(vfork, Launcher::Serve(Mode::Vfork), $options, $($expectation)*);
+        tests_under!(inetd_serve, Launcher::InetdServe, $options, $($expectation)*);
+        tests_under!(tcpserver_serve, Launcher::TcpserverServe, $options, $($expectation)*);
+        tests_under!(inetd_executable, Launcher::InetdExecutable, $options, $($expectation)*);
+        tests_under!(tcpserver_executable, Launcher::TcpserverExecutable, $options, $($expectation)*);
+        tests_under!(tcpserver_full, Launcher::TcpserverFull, $options, $($expectation)*);
+    };
     ($($expectation:ident)*) => {
-        tests_under!(prefork, Launcher::Serve(Mode::Prefork), $($expectation)*);
-        tests_under!(one_shot, Launcher::Serve(Mode::OneShot), $($expectation)*);
-        tests_under!(fork, Launcher::Serve(Mode::Fork), $($expectation)*);
-        tests_under!(vfork, Launcher::Serve(Mode::Vfork), $($expectation)*);
-        tests_under!(inetd_serve, Launcher::InetdServe, $($expectation)*);
-        tests_under!(tcpserver_serve, Launcher::TcpserverServe, $($expectation)*);
-        tests_under!(inetd_executable, Launcher::InetdExecutable, $($expectation)*);
-        tests_under!(tcpserver_executable, Launcher::TcpserverExecutable, $($expectation)*);
+        everywhere!(options: crate::no_options; $($expectation)*);
     };
 }
 
 macro_rules! tests_under {
-    ($module:ident, $launcher:expr, $($expectation:ident)*) => {
+    ($module:ident, $launcher:expr, $options:path, $($expectation:ident)*) => {
         mod $module {
             #[allow(unused_imports, reason = "the foreign launchers have no mode")]
             use crate::common::{Launcher, Mode};
+            #[allow(unused_imports, reason = "not each path leads to a parent")]
+            use super::*;
 
             $(#[test]
             fn $expectation() {
-                crate::run($launcher, super::$expectation);
+                crate::run($launcher, $options, super::$expectation);
             })*
         }
     };
@@ -37,7 +43,13 @@ macro_rules! tests_under {
 mod basics;
 mod conditional;
 mod connection;
+mod elsewhere;
+mod fields;
+mod hosts;
 mod malformed;
+mod names;
+mod negotiation;
+mod nginx;
 mod paths;
 mod range;
 mod site;
@@ -64,8 +76,14 @@ impl Wire {
     }
 }
 
-fn run(launcher: Launcher, expectation: fn(&Wire)) {
+fn no_options(_: &Site) -> Vec<String> {
+    Vec::new()
+}
+
+fn run(launcher: Launcher, options: fn(&Site) -> Vec<String>, expectation: fn(&Wire)) {
     let site = Site::new();
-    let Some(server) = launcher.http(&site.root(), &[]) else { return };
+    let options = options(&site);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let Some(server) = launcher.http(&site.root(), &options) else { return };
     expectation(&Wire { server, site });
 }

@@ -1,15 +1,118 @@
 //! What is not HTTP gets one answer that says so, and the connection ends: nothing behind it is taken for a request.
+//!
+//! The requests are data, in `requests.txt`; nginx is asked the same where it can be the reference.
 
 use crate::{Wire, site};
 
 everywhere! {
-    malformed_requests_are_400
+    each_request_of_the_table_has_its_answer
+    what_is_malformed_is_so_before_its_line_ends
     too_much_is_refused
-    other_versions_are_refused
     a_client_that_sent_too_much_still_reads_the_answer
 }
 
 const HOST: &str = "Host: localhost\r\n";
+/// What is sent behind each request of the table.
+const NEXT: &str = "GET /digits HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// A record of the table.
+struct Case {
+    line: usize,
+    what: String,
+    status: u16,
+    kept: bool,
+    nginx: Option<u16>,
+    request: Vec<u8>,
+}
+
+fn table() -> Vec<Case> {
+    let lines = include_str!("requests.txt").lines().enumerate();
+    let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let mut cases = Vec::new();
+    while let Some((number, line)) = lines.next() {
+        let mut words = line.splitn(4, ' ');
+        let mut word = || words.next().unwrap_or_else(|| panic!("line {}: {line}", number + 1));
+        let (status, kept, nginx, what) = (word(), word(), word(), word().to_string());
+        assert!(matches!(kept, "kept" | "closed"), "line {}: {line}", number + 1);
+        let (_, request) = lines.next().expect("a request behind its line");
+        let status = status.parse().expect("a status");
+        let nginx = (nginx != "-").then(|| nginx.parse().expect("a status or a dash"));
+        let request = unescape(request.as_bytes());
+        cases.push(Case { line: number + 1, what, status, kept: kept == "kept", nginx, request });
+    }
+    assert!(cases.len() > 100, "the table was read");
+    cases
+}
+
+/// `\r \n \t \\ \xHH`, and `{N*TEXT}`.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    match text {
+        [] => Vec::new(),
+        [b'\\', b'x', high, low, rest @ ..] => {
+            let digits = String::from_utf8_lossy(&[*high, *low]).into_owned();
+            [vec![u8::from_str_radix(&digits, 16).expect("two digits")], unescape(rest)].concat()
+        }
+        [b'\\', letter, rest @ ..] => {
+            let byte = match letter {
+                b'r' => b'\r',
+                b'n' => b'\n',
+                b't' => b'\t',
+                other => *other,
+            };
+            [vec![byte], unescape(rest)].concat()
+        }
+        [b'{', rest @ ..] => {
+            let end = rest.iter().position(|&byte| byte == b'}').expect("a closing brace");
+            let star = rest.iter().position(|&byte| byte == b'*').expect("a star");
+            let times = String::from_utf8_lossy(&rest[..star]).parse().expect("a number");
+            [unescape(&rest[star + 1..end]).repeat(times), unescape(&rest[end + 1..])].concat()
+        }
+        [byte, rest @ ..] => [vec![*byte], unescape(rest)].concat(),
+    }
+}
+
+fn each_request_of_the_table_has_its_answer(wire: &Wire) {
+    for case in table() {
+        let Case { line, what, status, kept, request, .. } = case;
+        let mut client = wire.connect();
+        // The server may have ended before all was sent; its answer counts.
+        let _ = std::io::Write::write_all(&mut client.stream, &[&request, NEXT.as_bytes()].concat());
+        let response = client.try_response("GET").unwrap_or_else(|e| panic!("line {line}, {what}: {e}"));
+        assert_eq!(response.status, status, "line {line}, {what}: {response:?}");
+        assert_eq!(response.keeps_alive(), kept, "line {line}, {what}: {response:?}");
+        if kept {
+            let next = client.try_response("GET").unwrap_or_else(|e| panic!("line {line}, {what}, the next: {e}"));
+            assert_eq!((next.status, next.text().as_str()), (200, "0123456789"), "line {line}, {what}");
+        } else {
+            client.expect_end();
+        }
+    }
+}
+
+/// The table's word on nginx holds: so what we expect is not our opinion alone.
+#[test]
+fn nginx_answers_the_table_as_it_says() {
+    let site = site::Site::new();
+    let Some((nginx, _scratch)) = crate::nginx::start(&site.root()) else { return };
+    for Case { line, what, nginx: expect, request, .. } in table() {
+        let Some(expect) = expect else { continue };
+        let mut client = nginx.connect();
+        let _ = std::io::Write::write_all(&mut client.stream, &request);
+        let response = client.try_response("GET").unwrap_or_else(|e| panic!("line {line}, {what}: {e}"));
+        assert_eq!(response.status, expect, "line {line}, {what}: {response:?}");
+    }
+}
+
+/// Whoever sends bytes of another protocol and waits is told at once.
+fn what_is_malformed_is_so_before_its_line_ends(wire: &Wire) {
+    for request in [&b"\x16\x03\x01\x02\0"[..], b"GET /\0", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: \x1b"] {
+        let mut client = wire.connect();
+        client.send(request);
+        client.response("GET").expect(400);
+        client.finish();
+        client.expect_end();
+    }
+}
 
 /// Sends it with a good request behind: one answer with one of these statuses, and the end.
 #[track_caller]
@@ -25,44 +128,6 @@ fn refused(wire: &Wire, request: impl AsRef<[u8]>, statuses: &[u16]) {
     client.expect_end();
 }
 
-fn malformed_requests_are_400(wire: &Wire) {
-    let requests = [
-        "GET\r\n\r\n".into(),
-        "GET /\r\n\r\n".into(),
-        " GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
-        format!("GET  / HTTP/1.1\r\n{HOST}\r\n"),
-        format!("G\u{1}T / HTTP/1.1\r\n{HOST}\r\n"),
-        format!("GET /\u{7f} HTTP/1.1\r\n{HOST}\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}no colon\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Space : before the colon\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}: no name\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Folded: a\r\n b\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Nul: a\0b\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Cr: a\rb\r\n\r\n"),
-        // RFC 9112, section 3.2: no Host, two of them.
-        "GET / HTTP/1.1\r\n\r\n".into(),
-        format!("GET / HTTP/1.1\r\n{HOST}{HOST}\r\n"),
-        // Section 6.3: lengths that cannot be understood, or contradict each other.
-        format!("GET / HTTP/1.1\r\n{HOST}Content-Length: x\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Content-Length: -1\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Content-Length: +1\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\n{HOST}Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
-        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n".into(),
-        "\0\0\0\0\r\n\r\n".into(),
-    ];
-    for request in requests {
-        refused(wire, request, &[400]);
-    }
-    // A length beyond every number may be called a body that does not come; never a body of some other length.
-    let endless = format!("GET / HTTP/1.1\r\n{HOST}Content-Length: 99999999999999999999999\r\n\r\n");
-    refused(wire, endless, &[200, 400, 413]);
-    let both = format!("GET / HTTP/1.1\r\n{HOST}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n");
-    refused(wire, both, &[400, 501]);
-    let coding = format!("GET / HTTP/1.1\r\n{HOST}Transfer-Encoding: rot13\r\n\r\n");
-    // RFC 9112, section 6.1.
-    refused(wire, coding, &[501]);
-}
-
 fn too_much_is_refused(wire: &Wire) {
     let long = |n: usize| "x".repeat(n);
     refused(wire, format!("GET / HTTP/1.1\r\n{HOST}X: {}\r\n\r\n", long(200_000)), &[400, 431]);
@@ -73,16 +138,6 @@ fn too_much_is_refused(wire: &Wire) {
     let lines: String = (0..30).map(|i| format!("X-Header-{i}: value {i}\r\n")).collect();
     let usual = format!("{lines}Cookie: {}\r\n", long(2_000));
     assert_eq!(wire.connect().request("GET", "/hello.txt", &usual).expect(200).text(), site::HELLO);
-}
-
-fn other_versions_are_refused(wire: &Wire) {
-    refused(wire, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[400, 505]);
-    refused(wire, format!("GET / HTTP/2.0\r\n{HOST}\r\n"), &[400, 505]);
-    refused(wire, format!("GET / HTTP/0.9\r\n{HOST}\r\n"), &[400, 505]);
-    refused(wire, format!("GET / http/1.1\r\n{HOST}\r\n"), &[400, 505]);
-    // What stands where the version belongs, and is none.
-    refused(wire, format!("GET / HTTP/1.1 \r\n{HOST}\r\n"), &[400, 505]);
-    refused(wire, format!("GET / x HTTP/1.1\r\n{HOST}\r\n"), &[400, 505]);
 }
 
 /// Closing a socket with unread bytes resets it, and the reset overtakes the answer.

@@ -49,7 +49,7 @@ fn a_range_beyond_the_end_is_416(wire: &Wire) {
 }
 
 fn what_is_no_range_is_ignored(wire: &Wire) {
-    for range in ["bytes=5-4", "bytes=", "bytes=a-b", "bytes=-", "lines=0-1", "bytes 0-1", "bytes=0-1,3-4", "0-1"] {
+    for range in ["bytes=5-4", "bytes=", "bytes=a-b", "bytes=-", "lines=0-1", "bytes 0-1", "bytes=0-9,0-1", "0-1"] {
         let response = wire.connect().request("GET", "/digits", &format!("Range: {range}\r\n"));
         assert_eq!(response.status, 200, "{range}");
         assert_eq!(response.text(), "0123456789", "{range}");

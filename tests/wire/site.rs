@@ -60,6 +60,8 @@ impl Site {
         site.0.symlink("root/loop", "loop");
         site.0.symlink("root/dangling", "nowhere");
         site.0.fifo("root/fifo");
+        site.negotiated();
+        site.hosts();
         // Too long a path for a socket leaves nothing there, which must be a 404 as well.
         let _ = UnixListener::bind(site.root().join("socket"));
         site
@@ -67,6 +69,48 @@ impl Site {
 
     pub fn root(&self) -> PathBuf {
         self.0.join("root")
+    }
+
+    /// Files with siblings in content codings; what they hold says what they are.
+    fn negotiated(&self) {
+        for name in ["all.html", "gz.css", "stale.js", "photo.png", "drawing.svg"] {
+            self.file(name, format!("{name} as it is"));
+        }
+        for name in ["all.html.zst", "all.html.br", "all.html.gz", "gz.css.gz", "photo.png.gz", "drawing.svg.gz"] {
+            self.file(name, format!("this is {name}"));
+        }
+        self.file("large.txt", &PATTERN[..100_000]);
+        self.file("large.txt.br", &PATTERN[7..60_000]);
+        let old = self.file("stale.js.gz", "this is stale");
+        let before = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS - 1);
+        File::options().write(true).open(old).expect("open it").set_modified(before).expect("make it older");
+    }
+
+    /// Directories of virtual hosts, and links that are redirects.
+    fn hosts(&self) {
+        for name in ["default", "one.example", "two.example", "two.example:81", "[::1]"] {
+            self.file(&format!("{name}/index.html"), format!("this is {name}"));
+            self.file(&format!("{name}/sub/index.html"), "sub");
+        }
+        self.file("one.example/own.txt", "own");
+        self.file("one.example/404.html", "<p>one.example has no such page");
+        self.0.symlink("root/one.example/sideways", "../two.example/index.html");
+        self.0.symlink("root/old.example", "http://new.example/");
+        self.0.symlink("root/older.example", "http://new.example/archive");
+        self.0.symlink("root/moved.example", "=https://new.example/moved");
+        self.0.symlink("root/broken.example", "nowhere");
+        self.0.symlink("root/gone", "http://new.example/gone");
+        self.0.symlink("root/there", "=/sub/");
+        self.0.symlink("root/odd", "=https://new.example/a b\"<>");
+        self.0.symlink("root/sub/gone", "https://new.example/deep?x=y");
+        self.0.symlink("root/outside-link", self.0.join("outside/url"));
+        self.0.symlink("outside/url", "http://secret.example/");
+        self.0.symlink("root/outside-directory", "../outside");
+    }
+
+    /// A file outside the root, for the server alone.
+    pub fn outside(&self, name: &str, contents: &str) -> PathBuf {
+        self.0.file(&format!("outside/{name}"), contents)
     }
 
     /// Writes a file beneath the root, with the date of all.

@@ -5,25 +5,82 @@
 
 use connection::Time;
 
+use super::auth::Known;
 use super::file::Meta;
-use super::path::Path;
+use super::mime::Kind;
 
 /// What a handler keeps of the files that it sent: small ones in a [`Cache`], or, as `()`, nothing. A process for one
 /// connection has no use for a cache, and an executable of that kind no code for one.
 pub trait Keep {
+    /// Answers are made too, by scripts and from directories, and not only found.
+    const MAKES: bool = true;
+
     /// Where it is kept.
     fn cache(&mut self) -> Option<&mut Cache>;
-}
 
-impl Keep for () {
-    fn cache(&mut self) -> Option<&mut Cache> {
+    /// The same, to read.
+    fn cache_ref(&self) -> Option<&Cache>;
+
+    /// Credentials that were found good.
+    fn known(&mut self) -> Option<&mut Known> {
         None
     }
 }
 
-impl Keep for Option<&mut Cache> {
+impl Keep for () {
+    const MAKES: bool = false;
+
     fn cache(&mut self) -> Option<&mut Cache> {
-        self.as_deref_mut()
+        None
+    }
+
+    fn cache_ref(&self) -> Option<&Cache> {
+        None
+    }
+}
+
+/// No files are kept, and answers are made.
+#[derive(Debug, Default)]
+pub struct Full(Known);
+
+impl Keep for Full {
+    fn cache(&mut self) -> Option<&mut Cache> {
+        None
+    }
+
+    fn cache_ref(&self) -> Option<&Cache> {
+        None
+    }
+
+    fn known(&mut self) -> Option<&mut Known> {
+        Some(&mut self.0)
+    }
+}
+
+/// Files are kept if there is a place for them, and answers are made.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    cache: Option<&'a mut Cache>,
+    known: Known,
+}
+
+impl<'a> Kept<'a> {
+    pub(crate) fn new(cache: Option<&'a mut Cache>) -> Kept<'a> {
+        Kept { cache, known: Known::default() }
+    }
+}
+
+impl Keep for Kept<'_> {
+    fn cache(&mut self) -> Option<&mut Cache> {
+        self.cache.as_deref_mut()
+    }
+
+    fn cache_ref(&self) -> Option<&Cache> {
+        self.cache.as_deref()
+    }
+
+    fn known(&mut self) -> Option<&mut Known> {
+        Some(&mut self.known)
     }
 }
 
@@ -36,10 +93,14 @@ pub(crate) const BODY: usize = 16 << 10;
 /// How long an entry is trusted, in microseconds.
 const TRUSTED: u64 = 1_000_000;
 
+/// Longest part of a response's head that is kept.
+const HEAD: usize = 240;
+
 /// A bounded set of small files. It is plain data and all zero when empty, so that it costs no memory before it is used.
 pub struct Cache {
     slots: [Slot; SLOTS],
     bodies: [[u8; BODY]; SLOTS],
+    heads: [([u8; HEAD], u8); SLOTS],
 }
 
 #[derive(Clone, Copy)]
@@ -48,6 +109,8 @@ struct Slot {
     path_len: u8,
     path: [u8; PATH],
     meta: Meta,
+    siblings: Option<u8>,
+    kind: Kind,
     read: Time,
 }
 
@@ -56,6 +119,17 @@ struct Slot {
 pub(crate) struct Hit {
     slot: usize,
     pub(crate) meta: Meta,
+    /// In which codings the file has a sibling ([`super::negotiate::Coding::bit`]), if that was asked.
+    pub(crate) siblings: Option<u8>,
+    /// Its media type.
+    pub(crate) kind: Kind,
+}
+
+impl Hit {
+    /// Its bytes are there too: they are not of a file that is too large.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.meta.size <= BODY as u64
+    }
 }
 
 impl Cache {
@@ -66,9 +140,11 @@ impl Cache {
             path_len: 0,
             path: [0; PATH],
             meta: Meta { size: 0, modified: 0, nanoseconds: 0 },
+            siblings: None,
+            kind: Kind::UNKNOWN,
             read: Time { seconds: 0, nanoseconds: 0 },
         };
-        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS] }
+        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS], heads: [([0; HEAD], 0); SLOTS] }
     }
 
     /// Forgets everything, without touching memory where there is nothing to forget.
@@ -79,12 +155,16 @@ impl Cache {
     }
 
     /// The file of that path, unless it is too old or not there.
-    pub(crate) fn find(&self, path: &Path<'_>, now: Time) -> Option<Hit> {
-        let path = path.as_bytes();
+    pub(crate) fn find(&self, path: &[u8], now: Time) -> Option<Hit> {
         let slot = self.slots.iter().position(|slot| !path.is_empty() && slot.path() == path)?;
         let found = self.slots.get(slot)?;
         // A clock that went back is no reason to trust: the monotonic one does not.
-        (now >= found.read && now.micros_since(found.read) < TRUSTED).then_some(Hit { slot, meta: found.meta })
+        (now >= found.read && now.micros_since(found.read) < TRUSTED).then_some(Hit {
+            slot,
+            meta: found.meta,
+            siblings: found.siblings,
+            kind: found.kind,
+        })
     }
 
     /// The bytes of a file that was found.
@@ -92,19 +172,37 @@ impl Cache {
         self.bodies.get(hit.slot).and_then(|body| body.get(..hit.meta.size as usize)).unwrap_or(&[])
     }
 
+    /// What a plain response that brings this file says of it, if that was kept.
+    pub(crate) fn head(&self, hit: Hit) -> Option<&[u8]> {
+        let (head, len) = self.heads.get(hit.slot)?;
+        head.get(..usize::from(*len)).filter(|head| !head.is_empty())
+    }
+
+    /// Keeps that, if it fits.
+    pub(crate) fn keep_head(&mut self, hit: Hit, bytes: &[u8]) {
+        if let Some((head, len)) = self.heads.get_mut(hit.slot)
+            && let Some(room) = head.get_mut(..bytes.len())
+        {
+            room.copy_from_slice(bytes);
+            *len = bytes.len() as u8;
+        }
+    }
+
     /// Keeps a file that `read` reads, in place of the same path's older state or of the entry that is oldest. `None`
-    /// when it does not fit or `read` does not fill the whole.
+    /// when it does not fit or `read` does not fill the whole; of a file that is too large, what is known of it is kept.
     pub(crate) fn keep(
         &mut self,
-        path: &Path<'_>,
+        path: &[u8],
         meta: Meta,
+        siblings: Option<u8>,
+        kind: Kind,
         now: Time,
         read: impl FnOnce(&mut [u8]) -> bool,
     ) -> Option<Hit> {
-        let path = path.as_bytes();
-        if path.is_empty() || path.len() > PATH || meta.size > BODY as u64 {
+        if path.is_empty() || path.len() > PATH {
             return None;
         }
+        let whole = meta.size <= BODY as u64;
         let same = self.slots.iter().position(|slot| slot.path() == path);
         let oldest = || (0..SLOTS).min_by_key(|&slot| self.slots.get(slot).map(|slot| slot.read));
         let slot = same.or_else(oldest)?;
@@ -112,12 +210,13 @@ impl Cache {
         // Empty while it is being filled.
         place.path_len = 0;
         place.read = Time::default();
-        if !read(self.bodies.get_mut(slot)?.get_mut(..meta.size as usize)?) {
+        self.heads.get_mut(slot)?.1 = 0;
+        if whole && !read(self.bodies.get_mut(slot)?.get_mut(..meta.size as usize)?) {
             return None;
         }
         place.path.get_mut(..path.len())?.copy_from_slice(path);
-        *place = Slot { path_len: path.len() as u8, meta, read: now, ..*place };
-        Some(Hit { slot, meta })
+        *place = Slot { path_len: path.len() as u8, meta, siblings, kind, read: now, ..*place };
+        whole.then_some(Hit { slot, meta, siblings, kind })
     }
 }
 
@@ -146,12 +245,6 @@ mod tests {
     use std::boxed::Box;
     use std::string::String;
 
-    fn path(name: &str) -> Path<'static> {
-        let mut path = Path::new(Box::leak(Box::new([0; 512])));
-        path.resolve(std::format!("/{name}").as_bytes(), b"i").unwrap();
-        path
-    }
-
     fn meta(size: u64) -> Meta {
         Meta { size, modified: 9, nanoseconds: 0 }
     }
@@ -165,11 +258,12 @@ mod tests {
             buffer.copy_from_slice(body);
             true
         };
-        cache.keep(&path(name), meta(body.len() as u64), at(millis), fill).is_some()
+        cache.keep(name.as_bytes(), meta(body.len() as u64), Some(5), Kind::UNKNOWN, at(millis), fill).is_some()
     }
 
     fn get(cache: &Cache, name: &str, millis: i64) -> Option<String> {
-        let hit = cache.find(&path(name), at(millis))?;
+        let hit = cache.find(name.as_bytes(), at(millis)).filter(Hit::is_whole)?;
+        assert_eq!(hit.siblings, Some(5));
         Some(String::from_utf8(cache.body(hit).to_vec()).unwrap())
     }
 
@@ -205,7 +299,10 @@ mod tests {
         assert!(!keep(&mut cache, &"p".repeat(PATH + 1), b"x", 1_000));
         assert!(keep(&mut cache, "a", &[b'x'; BODY], 1_000));
         assert!(!keep(&mut cache, "b", &[b'x'; BODY + 1], 1_000));
-        assert!(cache.keep(&path("a"), meta(3), at(1_000), |_| false).is_none());
+        assert!(cache.keep(b"a", meta(3), None, Kind::UNKNOWN, at(1_000), |_| false).is_none());
         assert_eq!(get(&cache, "a", 1_000), None);
+        // What is known of a large file is kept without its bytes.
+        let hit = cache.find(b"b", at(1_000)).unwrap();
+        assert_eq!((hit.meta, hit.siblings, hit.is_whole()), (meta(BODY as u64 + 1), Some(5), false));
     }
 }

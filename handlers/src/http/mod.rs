@@ -1,38 +1,55 @@
 //! HTTP/1.0 and HTTP/1.1: the files beneath a root, to GET and HEAD (RFC 9110, RFC 9112).
 //!
-//! In the order of a request: `receive` holds its bytes, `request` reads its head, `path` finds what it names,
-//! `cache` and `file` open that, `conditional` and `range` decide how much of it is wanted, `response` and
-//! `answer` send it, `log` tells of it.
+//! In the order of a request: `receive` holds its bytes, `head` and `request` read them; `vhost` and `path` say what it
+//! names, `find` finds that, in the `cache` or as a `file`, and `negotiate` in which coding; `conditional` and `range`
+//! decide how much of it is wanted; `response` and `answer` send it, `log` tells of it.
 //!
 //! Steps that are called in one place are still not inlined where that makes the whole smaller: a function that does one
 //! thing keeps what it works with in registers, and its frame is gone before the next one needs space.
 
 mod answer;
+mod auth;
 mod cache;
+mod cgi;
 mod conditional;
 mod file;
+mod find;
+pub(crate) mod head;
+mod listing;
 mod log;
+mod made;
 mod mime;
+mod negotiate;
 mod path;
+#[cfg(test)]
+mod properties;
 mod range;
 mod receive;
 mod request;
 mod response;
 mod status;
+mod vhost;
 
-pub use cache::{Cache, Keep};
+pub use cache::{Cache, Full, Keep, Kept};
+pub use log::LogFormat;
+pub use made::Made;
 
 use connection::{Connection, Handler, Outcome, Time};
 use rustix::fd::OwnedFd;
 
 use crate::io::{Failure, Read, Stream, after};
-use crate::options::{HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, WRITE_TIMEOUT};
+use crate::options::{
+    CACHE_CONTROL, CLEAN_URLS, HEADER, HEADER_TIMEOUT, IDLE_TIMEOUT, INDEX, MIME_TYPES, REDIRECT_HOST, REDIRECT_URI,
+    SECURITY_HEADERS, VHOSTS, WRITE_TIMEOUT,
+};
 use crate::{Open, OpenError, Protocol, Settings};
 
 use answer::Answer;
+use log::LOG_FORMAT;
+use made::{AUTH, AUTH_HOOK, AUTH_REALM, CGI, CGI_TIMEOUT, LISTING};
 use path::Path;
 use receive::Receiver;
-use request::NoRequest;
+use request::{NoRequest, Request};
 use status::Status;
 
 /// `http`, as the command line shows it.
@@ -41,15 +58,41 @@ pub const PROTOCOL: Protocol = Protocol {
     about: "Serves the files beneath ROOT (HTTP/1.0 and HTTP/1.1)",
     client_speaks_first: true,
     has_root: true,
-    options: &[INDEX, HEADER_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT],
+    options: &[
+        INDEX,
+        LISTING,
+        CGI,
+        CGI_TIMEOUT,
+        AUTH,
+        AUTH_REALM,
+        AUTH_HOOK,
+        CLEAN_URLS,
+        VHOSTS,
+        HEADER,
+        CACHE_CONTROL,
+        SECURITY_HEADERS,
+        MIME_TYPES,
+        REDIRECT_HOST,
+        REDIRECT_URI,
+        HEADER_TIMEOUT,
+        IDLE_TIMEOUT,
+        WRITE_TIMEOUT,
+        LOG_FORMAT,
+    ],
 };
 
 /// The handler.
 #[derive(Debug)]
 pub struct Http<'a, K = ()> {
+    site: Site<'a>,
+    kept: K,
+}
+
+/// What is served, and how.
+#[derive(Debug)]
+struct Site<'a> {
     settings: Settings<'a>,
     root: OwnedFd,
-    kept: K,
 }
 
 impl<'a> Open<'a> for Http<'a> {
@@ -57,20 +100,34 @@ impl<'a> Open<'a> for Http<'a> {
 
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
         let root = file::open_root(settings.root).map_err(|errno| OpenError::new(settings.root, errno))?;
-        Ok(Http { settings: *settings, root, kept: () })
+        Ok(Http { site: Site { settings: *settings, root }, kept: () })
+    }
+
+    fn is_beyond(settings: &Settings<'a>) -> bool {
+        settings.made.is_wanted()
+    }
+}
+
+impl<'a> Open<'a> for Http<'a, Full> {
+    const PROTOCOL: &'static Protocol = &PROTOCOL;
+    const RUNS_PROGRAMS: bool = true;
+
+    fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
+        let Http { site, .. } = <Http<'a> as Open<'a>>::open(settings)?;
+        Ok(Http { site, kept: Full::default() })
     }
 }
 
 impl<'a, K> Http<'a, K> {
     /// With a cache of small files, for a child that serves many connections, or with none yet.
     #[must_use]
-    pub fn with_cache(self, cache: Option<&'a mut Cache>) -> Http<'a, Option<&'a mut Cache>> {
+    pub fn with_cache(self, cache: Option<&'a mut Cache>) -> Http<'a, Kept<'a>> {
         let mut kept = cache;
         if let Some(cache) = &mut kept {
             // It may have served another root.
             cache.clear();
         }
-        Http { settings: self.settings, root: self.root, kept }
+        Http { site: self.site, kept: Kept::new(kept) }
     }
 }
 
@@ -90,15 +147,15 @@ impl<K: Keep> Handler for Http<'_, K> {
     // A frame of its own: opening the root needs as much stack, and needs it before this.
     #[inline(never)]
     fn serve(&mut self, connection: &Connection<'_>) -> Outcome {
-        let stream = Stream::new(connection, &self.settings);
+        let stream = Stream::new(connection, &self.site.settings);
         let began = stream.now();
-        stream.allow(began, &self.settings);
-        let deadline = after(began, self.settings.header_timeout);
+        stream.allow(began, &self.site.settings);
+        let deadline = after(began, self.site.settings.header_timeout);
         let mut progress = Progress { began, deadline, partial: false, idle: false };
         let (mut buffer, mut path) = ([0; receive::SHORT], [0; path::SHORT]);
         let mut receiver = Receiver::new(&mut buffer);
-        let outcome = self.talk(connection, &stream, &mut progress, &mut receiver, &mut Path::new(&mut path));
-        outcome.unwrap_or_else(|| self.talk_at_length(connection, &stream, &mut progress, &receiver))
+        let outcome = self.talk(&stream, &mut progress, &mut receiver, &mut Path::new(&mut path));
+        outcome.unwrap_or_else(|| self.talk_at_length(&stream, &mut progress, &receiver))
     }
 }
 
@@ -106,16 +163,10 @@ impl<K: Keep> Http<'_, K> {
     /// Goes on with larger buffers, in a frame that only clients with long heads pay for.
     #[cold]
     #[inline(never)]
-    fn talk_at_length(
-        &mut self,
-        connection: &Connection<'_>,
-        stream: &Stream<'_>,
-        progress: &mut Progress,
-        receiver: &Receiver<'_>,
-    ) -> Outcome {
+    fn talk_at_length(&mut self, stream: &Stream<'_>, progress: &mut Progress, receiver: &Receiver<'_>) -> Outcome {
         let (mut buffer, mut path) = ([0; receive::LONGEST], [0; path::LONGEST]);
         let mut receiver = receiver.grown(&mut buffer);
-        let outcome = self.talk(connection, stream, progress, &mut receiver, &mut Path::new(&mut path));
+        let outcome = self.talk(stream, progress, &mut receiver, &mut Path::new(&mut path));
         outcome.unwrap_or(Outcome::Fault)
     }
 
@@ -124,7 +175,6 @@ impl<K: Keep> Http<'_, K> {
     #[inline(never)]
     fn talk(
         &mut self,
-        connection: &Connection<'_>,
         stream: &Stream<'_>,
         progress: &mut Progress,
         receiver: &mut Receiver<'_>,
@@ -133,25 +183,25 @@ impl<K: Keep> Http<'_, K> {
         loop {
             let parsed = if receiver.is_empty() { Err(NoRequest::Partial) } else { request::parse(receiver.bytes()) };
             match parsed {
-                Ok(request) if !path.has_room(request.path.len()) && !receiver.is_largest() => {
+                Ok(request) if !path.has_room(request.host.len(), request.path.len()) && !receiver.is_largest() => {
                     return None;
                 }
                 Ok(request) => {
                     if progress.partial {
                         // The deadline was for the head: the answer has its own.
-                        stream.allow(stream.now(), &self.settings);
+                        stream.allow(stream.now(), &self.site.settings);
                     }
-                    let answer = answer::answer(self, connection, stream, path, &request);
+                    let answer = answer::answer(&self.site, &mut self.kept, stream, path, &request);
                     let now = stream.now();
-                    record(connection, &answer, request.line, now.micros_since(progress.began));
+                    self.record(stream, &answer, Some(&request), now.micros_since(progress.began));
                     let (len, body) = (request.len, request.body);
-                    receiver.answered(len);
+                    receiver.answered(len + answer.consumed);
                     if !answer.keep {
                         return Some(close(&answer, stream, body || !receiver.is_empty()));
                     }
                     receiver.skip_empty_lines();
-                    stream.allow(now, &self.settings);
-                    let deadline = after(now, self.settings.idle_timeout);
+                    stream.allow(now, &self.site.settings);
+                    let deadline = after(now, self.site.settings.idle_timeout);
                     *progress = Progress { began: now, deadline, partial: false, idle: true };
                     continue;
                 }
@@ -159,25 +209,27 @@ impl<K: Keep> Http<'_, K> {
                 Err(NoRequest::Partial) if receiver.is_full() => {
                     let line = receiver.bytes().contains(&b'\n');
                     let status = if line { Status::HeadTooLarge } else { Status::UriTooLong };
-                    return Some(refuse(connection, stream, status, progress.began));
+                    return Some(self.refuse(stream, status, progress.began));
                 }
                 Err(NoRequest::Partial) => {}
-                Err(NoRequest::Malformed(status)) => return Some(refuse(connection, stream, status, progress.began)),
+                Err(NoRequest::Malformed(status)) => {
+                    return Some(self.refuse(stream, status, progress.began));
+                }
             }
             if receiver.is_empty() {
-                if progress.idle && connection.host.pressure.is_draining() {
+                if progress.idle && stream.host.pressure.is_draining() {
                     return Some(Outcome::Served);
                 }
             } else if !progress.partial {
                 // Part of a head: what is still to come must come before a time that no trickle puts off.
                 progress.partial = true;
                 if progress.idle {
-                    progress.deadline = after(progress.began, self.settings.header_timeout);
+                    progress.deadline = after(progress.began, self.site.settings.header_timeout);
                 }
                 let left = progress.deadline.micros_since(stream.now()).div_ceil(1_000_000);
-                connection.host.alarm.deadline(left as u32);
+                stream.host.alarm.deadline(left as u32);
             } else if stream.now() >= progress.deadline {
-                return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                return Some(self.refuse(stream, Status::RequestTimeout, progress.began));
             }
             match stream.read(receiver.room(), progress.deadline) {
                 Read::Bytes(len) => {
@@ -189,14 +241,39 @@ impl<K: Keep> Http<'_, K> {
                 }
                 Read::Interrupted => {}
                 Read::TimedOut if !receiver.is_empty() => {
-                    return Some(refuse(connection, stream, Status::RequestTimeout, progress.began));
+                    return Some(self.refuse(stream, Status::RequestTimeout, progress.began));
                 }
                 Read::End if !receiver.is_empty() => {
-                    return Some(refuse(connection, stream, Status::BadRequest, progress.began));
+                    return Some(self.refuse(stream, Status::BadRequest, progress.began));
                 }
                 Read::End | Read::TimedOut | Read::Broken => return Some(Outcome::Served),
             }
         }
+    }
+
+    /// One answer, one line.
+    fn record(&self, stream: &Stream<'_>, answer: &Answer, request: Option<&Request<'_>>, micros: u64) {
+        let (status, bytes, now) = (answer.code, answer.sent.bytes, answer.now);
+        let mut space = [0; auth::USER];
+        let user = match request {
+            Some(request) if K::MAKES && self.site.settings.made.is_guarded() && status != 401 => {
+                auth::user(request, &mut space)
+            }
+            _ => b"",
+        };
+        let entry = log::Entry { request, user, status, bytes, micros, now };
+        log::access(stream.connection, self.site.settings.log_format, &entry);
+    }
+
+    /// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
+    #[cold]
+    fn refuse(&self, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
+        let answer = answer::refuse(&self.site, stream, status);
+        self.record(stream, &answer, None, stream.now().micros_since(began));
+        if answer.sent.end.is_ok() {
+            stream.linger();
+        }
+        if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
     }
 }
 
@@ -211,21 +288,4 @@ fn close(answer: &Answer, stream: &Stream<'_>, unread: bool) -> Outcome {
         (_, Status::BadRequest) => Outcome::Refused,
         _ => Outcome::Served,
     }
-}
-
-/// Answers what is no request, or none in time, and ends the connection: where the next one would begin is not known.
-#[cold]
-fn refuse(connection: &Connection<'_>, stream: &Stream<'_>, status: Status, began: Time) -> Outcome {
-    let answer = answer::refuse(connection, stream, status);
-    record(connection, &answer, b"", stream.now().micros_since(began));
-    if answer.sent.end.is_ok() {
-        stream.linger();
-    }
-    if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
-}
-
-/// One answer, one line.
-fn record(connection: &Connection<'_>, answer: &Answer, request: &[u8], micros: u64) {
-    let (status, bytes, now) = (answer.status.code(), answer.sent.bytes, answer.now);
-    log::access(connection, &log::Entry { request, status, bytes, micros, now });
 }

@@ -1,12 +1,12 @@
 //! Response heads.
 
 use super::mime;
+use super::range::Part;
 use super::status::Status;
-use crate::Text;
-use crate::date::{Date, IMF};
+use crate::{Settings, Text};
 
 /// Long enough for the head of any response but a redirect.
-pub(crate) const HEAD: usize = 512;
+pub(crate) const HEAD: usize = 640;
 /// Long enough for the page of any status.
 pub(crate) const PAGE: usize = 192;
 
@@ -19,16 +19,54 @@ pub(crate) struct Persistence {
     pub(crate) minor: u8,
 }
 
-/// Begins a head: status line, date and persistence. The version is always ours (RFC 9110 section 6.2).
-pub(crate) fn begin(head: &mut Text<'_>, status: Status, now: i64, persistence: Persistence) {
+/// What browsers are to refuse: to take a file for what it is not said to be, to show it inside the page of another site,
+/// and to tell other sites more than this one's name.
+const SECURITY: &str = "X-Content-Type-Options: nosniff\r\nX-Frame-Options: SAMEORIGIN\r\nReferrer-Policy: \
+strict-origin-when-cross-origin\r\n";
+
+/// Begins a head: status (code and reason), date, persistence, and what every response is to have. The version is always ours (RFC
+/// 9110 section 6.2).
+#[inline(never)]
+pub(crate) fn begin(
+    head: &mut Text<'_>,
+    status: &[u8],
+    date: &[u8],
+    persistence: Persistence,
+    settings: &Settings<'_>,
+) {
     head.clear();
-    head.str("HTTP/1.1 ").bytes(status.line()).str("\r\nDate: ");
-    Date::from_unix(now).write(head, &IMF);
+    head.str("HTTP/1.1 ").bytes(status).str("\r\nDate: ").bytes(date);
     head.str(match persistence {
         Persistence { keep: false, .. } => "\r\nConnection: close\r\n",
         Persistence { keep: true, minor: 0 } => "\r\nConnection: keep-alive\r\n",
         Persistence { keep: true, .. } => "\r\n",
     });
+    for header in settings.headers.iter().filter(|header| !header.is_empty()) {
+        head.bytes(header).str("\r\n");
+    }
+    if settings.security_headers {
+        head.str(SECURITY);
+    }
+}
+
+/// Writes the field `Content-Range` for a part of `size` bytes.
+#[inline(never)]
+pub(crate) fn content_range(head: &mut Text<'_>, part: Part, size: u64) {
+    head.str("Content-Range: bytes ").decimal(part.first).str("-").decimal(part.first + part.len - 1);
+    head.str("/").decimal(size).str("\r\n");
+}
+
+/// Writes what stands before a part of several, or behind the last one.
+pub(crate) fn part(head: &mut Text<'_>, boundary: &[u8], kind: &[u8], part: Option<Part>, size: u64) {
+    head.clear();
+    head.str("\r\n--").bytes(boundary);
+    if let Some(part) = part {
+        head.str("\r\nContent-Type: ").bytes(kind).str(mime::charset(kind)).str("\r\n");
+        content_range(head, part, size);
+        head.str("\r\n");
+    } else {
+        head.str("--\r\n");
+    }
 }
 
 /// Ends a head that announces a body.
@@ -48,17 +86,20 @@ pub(crate) fn end_with_page(head: &mut Text<'_>, page: &mut Text<'_>, status: St
     end(head, b"text/html", page.as_bytes().len() as u64);
 }
 
-/// The field `Location` for a directory that was asked for without its slash.
+/// The field `Location`, of these parts of a URI.
+pub(crate) fn location(head: &mut Text<'_>, parts: &[&[u8]]) {
+    head.str("Location: ");
+    parts.iter().for_each(|part| escape(head, part));
+    head.str("\r\n");
+}
+
+/// Where a directory is that was asked for without its slash.
 ///
 /// It is relative to the target, so that a proxy in front may have changed scheme, host and prefix; and it begins with
 /// `./`, so that neither `//host` nor `scheme:` can come of it whatever the target was.
-pub(crate) fn location(head: &mut Text<'_>, path: &[u8], query: &[u8]) {
+pub(crate) fn with_slash<'p>(path: &'p [u8], query: &'p [u8]) -> [&'p [u8]; 4] {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(&[]);
-    head.str("Location: ./");
-    escape(head, name);
-    head.str("/");
-    escape(head, query);
-    head.str("\r\n");
+    [b"./", name, b"/", query]
 }
 
 /// Escapes what a URI cannot hold, and leaves escapes as they are.
@@ -91,7 +132,7 @@ mod tests {
         ] {
             let mut space = [0; 128];
             let mut head = Text::new(&mut space);
-            location(&mut head, path.as_bytes(), query.as_bytes());
+            location(&mut head, &with_slash(path.as_bytes(), query.as_bytes()));
             assert_eq!(head.as_bytes(), std::format!("Location: {expect}\r\n").as_bytes());
         }
     }
@@ -100,7 +141,13 @@ mod tests {
     fn every_page_fits() {
         let (mut head, mut page) = ([0; HEAD], [0; PAGE]);
         let (mut head, mut page) = (Text::new(&mut head), Text::new(&mut page));
-        begin(&mut head, Status::HeadTooLarge, 0, Persistence { keep: true, minor: 0 });
+        begin(
+            &mut head,
+            Status::HeadTooLarge.line(),
+            &[b'x'; 29],
+            Persistence { keep: true, minor: 0 },
+            &Settings::default(),
+        );
         end_with_page(&mut head, &mut page, Status::HeadTooLarge);
         assert!(!page.is_cut() && !head.is_cut());
     }

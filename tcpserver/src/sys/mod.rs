@@ -3,6 +3,7 @@
 
 mod descriptor;
 mod exec;
+mod keep;
 mod process;
 mod queue;
 mod raw;
@@ -18,6 +19,7 @@ use std::ptr;
 use connection::{Clock, Fd, Pressure, Time};
 pub use descriptor::duplicate;
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
+pub use keep::PROGRAMS;
 use libc::{c_int, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 pub use process::signal_process;

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use connection::Outcome;
-use handlers::{Opt, Protocol, Settings, Text, numbered};
+use handlers::{FULL, Protocol, Settings, Text, numbered};
 
 use super::kernel;
 
@@ -11,19 +11,19 @@ use super::kernel;
 const USAGE: i32 = 100;
 
 /// The options of every executable, as help shows them.
-const OWN: &[Opt] = &[
-    Opt { name: "quiet", value: "", default: "", help: "Write no access lines to descriptor 2" },
-    Opt { name: "help", value: "", default: "", help: "Print this" },
-];
+const OWN: [(&str, &str); 2] = [("quiet", "Write no access lines to descriptor 2"), ("help", "Print this")];
 
-/// What the errors mean that opening a directory brings.
+/// What the errors mean that opening a directory and reading a file bring.
 const ERRORS: &str = "1 Operation not permitted
 2 No such file or directory
+8 Exec format error
 12 Cannot allocate memory
 13 Permission denied
 20 Not a directory
 23 Too many open files in system
+21 Is a directory
 24 Too many open files
+27 File too large
 36 File name too long
 40 Too many levels of symbolic links";
 
@@ -107,13 +107,18 @@ fn set(
         Some(end) => (option.get(..end).unwrap_or_default(), option.get(end + 1..)),
         None => (option, None),
     };
-    let Some(opt) = protocol.options.iter().find(|opt| opt.name.as_bytes() == name) else {
+    let Some(opt) = protocol.options.iter().find(|opt| opt.name().as_bytes() == name) else {
         return Err(wrong(protocol, "--", name, "there is no such option"));
     };
-    let Some(value) = value.or_else(|| words.next()) else {
+    let value = match (opt.is_flag(), value) {
+        (true, Some(_)) => return Err(wrong(protocol, "--", name, "takes no value")),
+        (true, None) => Some(&b""[..]),
+        (false, value) => value.or_else(|| words.next()),
+    };
+    let Some(value) = value else {
         return Err(wrong(protocol, "--", name, "a value is missing"));
     };
-    settings.set(opt.name, value).map_err(|invalid| wrong(protocol, "--", name, invalid.reason))
+    settings.set(opt.name(), value).map_err(|invalid| wrong(protocol, "--", name, invalid.reason))
 }
 
 /// Says what is wrong with a word, and where it is told how it would be right.
@@ -122,35 +127,50 @@ fn wrong(protocol: &Protocol, dashes: &str, word: &[u8], why: &str) -> i32 {
     USAGE
 }
 
+// A frame of its own, which nobody else pays for.
 #[cold]
+#[inline(never)]
 fn help(protocol: &Protocol) {
-    let mut space = [0; 2048];
+    let mut space = [0; 4096];
     let mut text = Text::new(&mut space);
     text.str("usage: tine-").str(protocol.name).str(" [OPTION]...").str(if protocol.has_root { " [ROOT]" } else { "" });
-    text.str("\n").str(protocol.about).str(", on descriptors 0 and 1.\n\n");
-    protocol.options.iter().for_each(|opt| line(&mut text, opt));
-    OWN.iter().for_each(|opt| line(&mut text, opt));
+    text.str("\n").str(protocol.about).str(", on descriptors 0 and 1.\n");
+    for opt in protocol.options {
+        line(&mut text, opt.name(), opt.value(), opt.help());
+        if !opt.default().is_empty() {
+            text.str(" [").str(opt.default()).str("]");
+        }
+    }
+    OWN.iter().for_each(|(name, help)| line(&mut text, name, "", help));
+    text.str("\n");
     kernel::write(1, text.as_bytes());
 }
 
-/// A line of help.
+/// A line of help, which the next one ends.
 #[inline(never)]
-fn line(text: &mut Text<'_>, opt: &Opt) {
+fn line(text: &mut Text<'_>, name: &str, value: &str, help: &str) {
+    text.str("\n");
     let column = text.room().saturating_sub(28);
-    text.str("  --").str(opt.name).str(" ").str(opt.value);
+    text.str("  --").str(name).str(" ").str(value);
     while text.room() > column {
         text.str(" ");
     }
-    text.str(opt.help);
-    if !opt.default.is_empty() {
-        text.str(" [").str(opt.default).str("]");
-    }
-    text.str("\n");
+    text.str(help);
 }
 
-/// Says that something cannot be opened; the exit status.
+/// Leaves these very arguments to the executable beside this one that does more; the exit status, should that fail.
 #[cold]
-pub(crate) fn unable(protocol: &Protocol, path: &[u8], errno: i32) -> i32 {
+pub(crate) fn leave_to_full(protocol: &Protocol, stack: &kernel::Stack) -> i32 {
+    let mut space = [0; 4096];
+    let mut path = Text::new(&mut space);
+    path.bytes(stack.executable().map_or(b"", CStr::to_bytes)).str(FULL).bytes(&[0]);
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or_default();
+    unable(protocol, "unable to execute ", path.to_bytes(), kernel::become_program(path, stack))
+}
+
+/// Says that something cannot be done with a path; the exit status.
+#[cold]
+pub(crate) fn unable(protocol: &Protocol, what: &str, path: &[u8], errno: i32) -> i32 {
     let errno = errno.unsigned_abs() as u16;
     let mut number = [0; 16];
     let mut number = Text::new(&mut number);
@@ -159,7 +179,7 @@ pub(crate) fn unable(protocol: &Protocol, path: &[u8], errno: i32) -> i32 {
         (b"", _) => number.as_bytes(),
         (_, reason) => reason,
     };
-    fatal(protocol, "unable to open ", path, reason, "");
+    fatal(protocol, what, path, reason, "");
     Outcome::Fault.status()
 }
 

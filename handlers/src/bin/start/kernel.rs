@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "this is the system-call layer of the freestanding executables")]
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
 use core::net::{IpAddr, SocketAddr};
 use core::ptr;
 
@@ -13,18 +13,27 @@ use rustix::fd::BorrowedFd;
 use rustix::fs::FileType;
 
 const WRITE: usize = 1;
+const MMAP: usize = 9;
 const RT_SIGACTION: usize = 13;
 const RT_SIGPROCMASK: usize = 14;
 const ALARM: usize = 37;
-const GETPEERNAME: usize = 52;
+/// For [`address`]: our end of a socket.
+pub(crate) const GETSOCKNAME: usize = 51;
+/// For [`address`]: the other end.
+pub(crate) const GETPEERNAME: usize = 52;
 const SETSOCKOPT: usize = 54;
 const CLOCK_GETTIME: usize = 228;
 const ARCH_PRCTL: usize = 158;
 const EXIT_GROUP: usize = 231;
 
+const EXECVE: usize = 59;
+const AT_EXECFN: usize = 31;
 const ARCH_SET_FS: usize = 0x1002;
 const SA_RESTORER: usize = 0x0400_0000;
 const SIGTERM: usize = 15;
+
+const PROT_READ_WRITE: usize = 3;
+const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
 
 const SIGPIPE: usize = 13;
 const SIGALRM: usize = 14;
@@ -65,6 +74,26 @@ impl Stack {
         Vector(unsafe { self.0.add(1) }.cast())
     }
 
+    /// The path that this executable was executed by (getauxval(3), AT_EXECFN); behind the environment's null pointer lies
+    /// the auxiliary vector, pairs of numbers that end with a zero.
+    pub(crate) fn executable(&self) -> Option<&'static CStr> {
+        // SAFETY: as below; each step stays before the end of the array that it is in, which the zero marks.
+        unsafe {
+            let mut word = self.environment().0.cast::<usize>();
+            while *word != 0 {
+                word = word.add(1);
+            }
+            let mut pair = word.add(1).cast::<[usize; 2]>();
+            while (*pair)[0] != 0 {
+                if (*pair)[0] == AT_EXECFN {
+                    return Some(CStr::from_ptr((*pair)[1] as *const c_char));
+                }
+                pair = pair.add(1);
+            }
+            None
+        }
+    }
+
     pub(crate) fn environment(&self) -> Vector {
         // SAFETY: as above; behind argv's null pointer, which is its element argc, lies the environment.
         Vector(unsafe { self.0.add(1 + *self.0 + 1) }.cast())
@@ -81,7 +110,16 @@ impl Vector {
 ///
 /// # Safety
 /// The call with these arguments must touch no memory but what its pointers may be used for.
-unsafe fn call(number: usize, arguments: [usize; 5]) -> isize {
+pub(super) unsafe fn call(number: usize, [a, b, c, d, e]: [usize; 5]) -> isize {
+    // SAFETY: the caller's promise; the kernel does not look at an argument that a call does not have.
+    unsafe { call_6(number, [a, b, c, d, e, 0]) }
+}
+
+/// One system call.
+///
+/// # Safety
+/// As above.
+unsafe fn call_6(number: usize, arguments: [usize; 6]) -> isize {
     let result;
     // SAFETY: the kernel clobbers rcx, r11 and the result alone; memory is the caller's promise.
     unsafe {
@@ -93,6 +131,7 @@ unsafe fn call(number: usize, arguments: [usize; 5]) -> isize {
             in("rdx") arguments[2],
             in("r10") arguments[3],
             in("r8") arguments[4],
+            in("r9") arguments[5],
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
@@ -105,6 +144,14 @@ unsafe fn call(number: usize, arguments: [usize; 5]) -> isize {
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: exit_group has no pointers and does not return.
     unsafe { asm!("syscall", in("rax") EXIT_GROUP, in("rdi") status, options(noreturn, nostack)) }
+}
+
+/// Becomes another program, with the same arguments and environment; errno, as it comes back only when that fails.
+#[cold]
+pub(crate) fn become_program(path: &CStr, stack: &Stack) -> i32 {
+    let arguments = [path.as_ptr() as usize, stack.arguments().0 as usize, stack.environment().0 as usize, 0, 0];
+    // SAFETY: the kernel reads a string, and the two arrays that it gave to us.
+    -(unsafe { call(EXECVE, arguments) } as i32)
 }
 
 /// Writes a message, as far as the descriptor takes it.
@@ -178,6 +225,15 @@ unsafe extern "C" fn restore() {
     naked_asm!("mov eax, 15", "syscall")
 }
 
+/// Memory of its own for what is kept until the process ends; empty when there is none.
+pub(crate) fn memory(len: usize) -> &'static mut [u8] {
+    // SAFETY: an anonymous mapping is of nobody else, is zero, and is never unmapped.
+    unsafe {
+        let place = call_6(MMAP, [0, len, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, usize::MAX, 0]);
+        if place > 0 { core::slice::from_raw_parts_mut(place as *mut u8, len) } else { &mut [] }
+    }
+}
+
 /// Sets a socket's timeout; false when it is no socket.
 pub(crate) fn timeout(fd: usize, option: usize, seconds: u32) -> bool {
     let time = [i64::from(seconds), 0];
@@ -206,13 +262,13 @@ pub(crate) fn same_socket(a: i32, b: i32) -> bool {
     }
 }
 
-/// The other end of a socket.
-pub(crate) fn peer(fd: usize) -> Endpoint {
+/// One end of a socket.
+pub(crate) fn address(of: usize, fd: usize) -> Endpoint {
     // Both families begin alike: family, port; an IPv4 address follows at once, an IPv6 one behind its flow.
     let mut name = [0u8; 28];
     let mut len = name.len() as u32;
     // SAFETY: the kernel writes at most `len` bytes of `name`, and how many there are into `len`.
-    let result = unsafe { call(GETPEERNAME, [fd, &raw mut name as usize, &raw mut len as usize, 0, 0]) };
+    let result = unsafe { call(of, [fd, &raw mut name as usize, &raw mut len as usize, 0, 0]) };
     let [f0, f1, p0, p1, ref address @ ..] = name;
     let family = if result == 0 { u16::from_ne_bytes([f0, f1]) } else { 0 };
     let ip = match (family, address) {

@@ -10,15 +10,22 @@ compile_error!(
 );
 
 mod arguments;
+mod keep;
 mod kernel;
 mod mem;
 
+use core::ffi::CStr;
 use core::mem::ManuallyDrop;
 
 use connection::{Alarm, Connection, Endpoint, Fd, Host, Outcome, Pressure};
 use handlers::{Open, Settings};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use arguments::{Arguments, Words};
+
+/// The largest table that is read; Debian's /etc/mime.types is a quarter of it.
+const LARGEST_FILE: usize = 256 << 10;
 
 /// Defines `_start` for one protocol.
 macro_rules! executable {
@@ -39,6 +46,10 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
         Ok(Arguments { quiet }) => quiet,
         Err(status) => kernel::exit(status),
     };
+    if P::is_beyond(&settings) {
+        kernel::exit(arguments::leave_to_full(P::PROTOCOL, &stack));
+    }
+    settings.made.executable = stack.executable().map_or(b"", CStr::to_bytes);
     let pressure = Pressure::new();
     #[allow(unsafe_code, reason = "a promise about this very frame")]
     // SAFETY: this function does not return, so its frame is there until the process ends.
@@ -47,10 +58,22 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     }
     kernel::default_signals();
     settings.poll = !time_out(&settings);
+    from_environment(&stack, &mut settings);
+    if !settings.mime_types.is_empty() {
+        settings.types = match load(settings.mime_types) {
+            Ok(types) => types,
+            Err(error) => kernel::exit(arguments::unable(
+                P::PROTOCOL,
+                "unable to open ",
+                settings.mime_types,
+                error.raw_os_error(),
+            )),
+        };
+    }
     // The kernel closes what is open when the process ends; to do so ourselves would be one call more.
     let mut protocol = match P::open(&settings) {
         Ok(protocol) => ManuallyDrop::new(protocol),
-        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, error.path, error.errno)),
+        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, "unable to open ", error.path, error.errno)),
     };
     let told = endpoint(&stack, b"TCPREMOTEIP=", b"TCPREMOTEPORT=");
     // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.
@@ -59,10 +82,15 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     let connection = Connection {
         input: Fd(0),
         output: Fd(1),
-        peer: peer(told, log),
-        local: endpoint(&stack, b"TCPLOCALIP=", b"TCPLOCALPORT=").unwrap_or(Endpoint::UNKNOWN),
+        peer: peer(told, log.is_some() || P::RUNS_PROGRAMS),
+        local: local(endpoint(&stack, b"TCPLOCALIP=", b"TCPLOCALPORT="), &settings),
         log,
-        host: &Host { now: kernel::now, alarm: &alarm, pressure: &pressure },
+        host: &Host {
+            now: kernel::now,
+            alarm: &alarm,
+            pressure: &pressure,
+            programs: P::RUNS_PROGRAMS.then_some(keep::PROGRAMS),
+        },
     };
     kernel::exit(protocol.serve(&connection).status())
 }
@@ -79,12 +107,51 @@ fn time_out(settings: &Settings<'_>) -> bool {
     timed
 }
 
-/// The client, as a UCSPI super-server tells it. inetd does not; then the kernel is asked, if a log line needs it.
-fn peer(told: Option<Endpoint>, log: Option<Fd>) -> Endpoint {
+/// The client, as a UCSPI super-server tells it. inetd does not; then the kernel is asked, if a log line or
+/// a script needs it.
+fn peer(told: Option<Endpoint>, wanted: bool) -> Endpoint {
     match told {
         Some(peer) => peer,
-        None if log.is_some() => kernel::peer(0),
+        None if wanted => kernel::address(kernel::GETPEERNAME, 0),
         None => Endpoint::UNKNOWN,
+    }
+}
+
+/// Our end, likewise; virtual hosts need its port, and scripts are told it.
+fn local(told: Option<Endpoint>, settings: &Settings<'_>) -> Endpoint {
+    match told {
+        Some(local) => local,
+        None if settings.vhosts || settings.made.cgi => kernel::address(kernel::GETSOCKNAME, 0),
+        None => Endpoint::UNKNOWN,
+    }
+}
+
+/// What fnord takes from the environment, where the command line does not say it.
+#[inline(never)]
+fn from_environment(stack: &Stack, settings: &mut Settings<'static>) {
+    if settings.redirect_host.is_empty() {
+        settings.redirect_host = variable(stack, b"REDIRECT_HOST=").unwrap_or_default();
+    }
+    if settings.redirect_uri.is_empty() {
+        settings.redirect_uri = variable(stack, b"REDIRECT_URI=").unwrap_or_default();
+    }
+}
+
+/// Reads a file into memory of its own.
+#[cold]
+#[inline(never)]
+fn load(path: &[u8]) -> Result<&'static [u8], Errno> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let memory = kernel::memory(LARGEST_FILE);
+    let mut len = 0;
+    loop {
+        let room = memory.get_mut(len..).filter(|room| !room.is_empty()).ok_or(Errno::FBIG)?;
+        match rustix::io::read(&file, room) {
+            Ok(0) => return Ok(memory.get(..len).unwrap_or_default()),
+            Ok(more) => len += more,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
     }
 }
 
