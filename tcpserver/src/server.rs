@@ -105,7 +105,9 @@ impl Server {
         let nest = Nest { one_thread, signals: &signals, host: &child_host(&alarm), access_log };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
-            Mode::Vfork(program) => (Crew::Vfork(program.prepare(&signals, self.log.sink())), self.limits.connections),
+            Mode::Vfork(program) => {
+                (Crew::Vfork(Box::new(program.prepare(&signals, self.log.sink()))), self.limits.connections)
+            }
             Mode::Ucspi(service) => {
                 (Crew::Ucspi(Box::new(service.prepare(&signals, self.log.sink()))), self.limits.connections)
             }

@@ -50,7 +50,7 @@ const DROPPED: u32 = 500;
 /// What makes children, in each mode.
 pub(crate) enum Crew<'a> {
     Fork(&'a mut dyn Handler),
-    Vfork(Starter),
+    Vfork(Box<Starter>),
     Pool(Pool<'a>),
     Ucspi(Box<Door>),
 }
