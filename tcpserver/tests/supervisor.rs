@@ -20,17 +20,21 @@ use common::{
 
 /// tcpserver on a free port of 127.0.0.1, not started yet.
 fn command(options: &[&str], program: &[&str]) -> Command {
+    command_at("127.0.0.1", options, program)
+}
+
+fn command_at(host: &str, options: &[&str], program: &[&str]) -> Command {
     let mut command = Command::new(built("tcpserver"));
-    command.args(["-1RHl0"]).args(options).args(["127.0.0.1", "0"]).args(program);
+    command.args(["-1RHl0"]).args(options).args([host, "0"]).args(program);
     command
 }
 
 /// Under strace, which counts: the trace goes to a file.
-fn traced(scratch: &Scratch, options: &[&str], program: &[&str]) -> Option<Server> {
+fn traced(scratch: &Scratch, host: &str, options: &[&str]) -> Option<Server> {
     let mut strace = Command::new(peer("strace")?);
     // -D: the server is our child and strace its grandchild. Without -f: the supervisor alone.
     strace.args(["-D", "-s", "64", "-o"]).arg(scratch.join("trace"));
-    let command = command(options, program);
+    let command = command_at(host, options, &[&echo()]);
     strace.arg(command.get_program()).args(command.get_args());
     Some(Server::printing_port(strace))
 }
@@ -98,7 +102,16 @@ fn assert_six((each, made): (f64, Vec<String>)) {
 #[test]
 fn six_calls_for_a_connection() {
     let scratch = Scratch::new();
-    let Some(mut server) = traced(&scratch, &[], &[&echo()]) else { return };
+    let Some(mut server) = traced(&scratch, "127.0.0.1", &[]) else { return };
+    assert_six(per_connection(&server, &scratch, 0));
+    server.stop();
+}
+
+/// Each connection is asked for its own local address.
+#[test]
+fn six_calls_on_a_wildcard_address() {
+    let scratch = Scratch::new();
+    let Some(mut server) = traced(&scratch, "0", &[]) else { return };
     assert_six(per_connection(&server, &scratch, 0));
     server.stop();
 }
@@ -108,7 +121,7 @@ fn six_calls_for_a_connection() {
 fn six_calls_with_rules() {
     let scratch = Scratch::new();
     let rules = rules(&scratch, "10.:deny\n127.:allow,A=\"b\"\n:deny\n");
-    let Some(mut server) = traced(&scratch, &["-x", &rules], &[&echo()]) else { return };
+    let Some(mut server) = traced(&scratch, "127.0.0.1", &["-x", &rules]) else { return };
     assert_six(per_connection(&server, &scratch, 0));
     server.stop();
 }
@@ -117,7 +130,7 @@ fn six_calls_with_rules() {
 #[test]
 fn seven_calls_with_the_log() {
     let scratch = Scratch::new();
-    let Some(mut server) = traced(&scratch, &["-v"], &[&echo()]) else { return };
+    let Some(mut server) = traced(&scratch, "127.0.0.1", &["-v"]) else { return };
     let (each, made) = per_connection(&server, &scratch, 0);
     assert!(each <= 7.0, "{each} calls for a connection, seven allowed:\n  {}", made[..60].join("\n  "));
     server.stop();
@@ -127,7 +140,7 @@ fn seven_calls_with_the_log() {
 #[test]
 fn six_calls_while_many_are_held() {
     let scratch = Scratch::new();
-    let Some(mut server) = traced(&scratch, &["-c", "1000", "-b", "1000"], &[&echo()]) else { return };
+    let Some(mut server) = traced(&scratch, "127.0.0.1", &["-c", "1000", "-b", "1000"]) else { return };
     let held: Vec<TcpStream> = (0..400).map(|_| hold(&server)).collect();
     let (each, made) = per_connection(&server, &scratch, held.len());
     assert_six((each, made.clone()));
