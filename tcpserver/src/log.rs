@@ -131,13 +131,17 @@ impl Log {
         {
             syslog.reconnect();
         }
-        self.sink.write(&[self.lines.as_bytes()]);
-        self.lines.clear();
-        let lost = self.sink.take_lost();
+        // Where lines are missing, before those that follow.
+        let lost = self.sink.lost();
         if lost > 0 {
             let program = self.program;
-            self.sink.write(&[format!("{program}: warning: {lost} lines were lost: nobody read them\n").as_bytes()]);
+            let told = format!("{program}: warning: {lost} lines were lost: nobody read them\n");
+            // One that could not be written is none of them.
+            let lost = if self.sink.write(&[told.as_bytes()]) { lost } else { 1 };
+            self.sink.forget(lost);
         }
+        self.sink.write(&[self.lines.as_bytes()]);
+        self.lines.clear();
     }
 
     fn line(&mut self, verbosity: Verbosity, what: fmt::Arguments<'_>) {

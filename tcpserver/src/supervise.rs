@@ -45,7 +45,7 @@ const ALONE: u32 = 8;
 const INFANCY: u64 = 1_000_000;
 
 /// So many lines a second about connections that could not be given to the program; more are counted.
-const DROPPED: u32 = 500;
+const DROPPED: u32 = 10;
 
 /// What makes children, in each mode.
 pub(crate) enum Crew<'a> {

@@ -77,6 +77,10 @@ impl Server {
         let server = &mut self;
         server.await_line();
         let port = server.stdout().trim().parse().expect("a port");
+        // Then it lets go of the descriptor on which it did.
+        let lets_go =
+            |server: &Server| process::descriptors(server.pid()).get(&1).is_none_or(|what| !what.ends_with("stdout"));
+        server.until("its output is closed", lets_go);
         server.addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
         self
     }

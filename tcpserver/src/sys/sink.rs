@@ -80,9 +80,10 @@ impl Sink {
         self.broken.load(Relaxed)
     }
 
-    /// Writes these pieces of whole lines, at most four, at once; or counts the lines as lost. System calls only: this runs in
+    /// Writes these pieces of whole lines, at most four, at once; or counts the lines as lost. Says
+    /// whether they were written. System calls only: this runs in
     /// children on shared memory too.
-    pub fn write(&self, pieces: &[&[u8]]) {
+    pub fn write(&self, pieces: &[&[u8]]) -> bool {
         let mut line = [&b""[..]; PIECES];
         line.iter_mut().zip(pieces).for_each(|(part, piece)| *part = piece);
         if let Some(beginnings) = &self.datagram {
@@ -98,7 +99,8 @@ impl Sink {
             match self.attempt(&vector) {
                 Ok(_) => {
                     self.broken.store(false, Relaxed);
-                    return self.stalled.store(false, Relaxed);
+                    self.stalled.store(false, Relaxed);
+                    return true;
                 }
                 Err(libc::EINTR) => {}
                 Err(libc::EAGAIN) if self.may_wait() && self.is_writable(PATIENCE) => {}
@@ -106,20 +108,21 @@ impl Sink {
                     self.stalled.store(true, Relaxed);
                     let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
                     self.lost.fetch_add(lines as u64, Relaxed);
-                    return;
+                    return false;
                 }
                 Err(libc::ECONNREFUSED | libc::ENOTCONN | libc::ECONNRESET | libc::ENOENT)
                     if self.datagram.is_some() =>
                 {
                     self.broken.store(true, Relaxed);
                     self.lost.fetch_add(1, Relaxed);
-                    return;
+                    return false;
                 }
                 Err(_) if self.way.load(Relaxed) == NOT_WAITING => self.way.store(ASKING_FIRST, Relaxed),
                 // A log that cannot be written has nowhere to say so.
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        false
     }
 
     /// Whether this reader is waited for. A daemon that others write to as well may be slow for ever.
@@ -154,13 +157,14 @@ impl Sink {
         unsafe { raw::call(libc::SYS_ppoll, arguments) != Ok(0) }
     }
 
-    /// How many lines nobody took since this was last asked; 0 while the reader still stalls.
-    pub fn take_lost(&self) -> u64 {
-        if self.lost.load(Relaxed) == 0 || self.stalled.load(Relaxed) || self.is_broken() {
-            0
-        } else {
-            self.lost.swap(0, Relaxed)
-        }
+    /// How many lines nobody took.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    /// So many of them were told.
+    pub fn forget(&self, told: u64) {
+        self.lost.fetch_sub(told, Relaxed);
     }
 }
 

@@ -7,6 +7,9 @@ use super::options::Settings;
 use crate::names::{Deadline, Family, Resolver, ident};
 use crate::sys::Peer;
 
+/// So many bytes any connection takes without its client reading: the kernel's least send buffer holds them.
+const SHORT_BANNER: usize = 2048;
+
 /// What to ask for, and how long.
 #[derive(Clone, Copy)]
 pub(super) struct Lookup {
@@ -27,12 +30,14 @@ pub(super) struct Found {
 }
 
 impl Lookup {
-    /// `None` if there is nothing to ask for.
+    /// `None` if there is nothing to ask for, nor anything else that may take time: a long banner waits for the client to
+    /// read, and must not keep memory that it shares with the supervisor meanwhile.
     pub(super) fn new(settings: &Settings) -> Option<Lookup> {
         let (local_name, remote_name, info) =
             (settings.local_name.is_none(), settings.remote_name, settings.remote_info);
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        (local_name || remote_name || info).then(|| Lookup {
+        let waits = settings.banner.len() > SHORT_BANNER;
+        (local_name || remote_name || info || waits).then(|| Lookup {
             local_name,
             remote_name,
             confirm: settings.confirm_remote_name,

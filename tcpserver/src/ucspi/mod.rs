@@ -25,7 +25,6 @@ mod table;
 mod view;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -115,7 +114,6 @@ fn serve(settings: Settings) -> Result<(), Failure> {
         places => more::listeners(places, tuning)?,
     };
     // What is outside of a new root is opened before it.
-    let null = more::open_null().map_err(|error| Failure::system("open /dev/null", &error))?;
     let log = match &settings.more.log {
         None => Log::new("tcpserver", Fd(2), settings.verbosity),
         Some(to) => Log::to_syslog("tcpserver", to, settings.verbosity)?,
@@ -132,8 +130,7 @@ fn serve(settings: Settings) -> Result<(), Failure> {
         // Nobody may want to know: a closed descriptor 1 is no reason not to serve.
         let _ = io::stdout().write_all(format!("{}\n", bound.port()).as_bytes());
     }
-    give_up_standard_input(&null)?;
-    drop(null);
+    give_up_standard_input().map_err(|error| Failure::system("set up descriptors", &error))?;
     let mut log = if settings.more.accounting { log } else { log.without_accounting() };
     log.status(0, settings.limit);
     let limits = Limits { connections: settings.limit, drain: 0 };
@@ -142,9 +139,9 @@ fn serve(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Whoever waits at the other ends of our descriptors 0 and 1 sees their end. Something else must be there, or the next
-/// connection would be.
-fn give_up_standard_input(null: &File) -> Result<(), Failure> {
-    nix::unistd::dup2_stdin(null.as_fd())
-        .and_then(|()| nix::unistd::dup2_stdout(null.as_fd()))
-        .map_err(|error| Failure::system("set up descriptors", &error.into()))
+/// connection would be: a pipe without a writer, for there may be no /dev/null where we are.
+fn give_up_standard_input() -> io::Result<()> {
+    let (end, _) = io::pipe()?;
+    nix::unistd::dup2_stdin(end.as_fd())?;
+    Ok(nix::unistd::dup2_stdout(end.as_fd())?)
 }

@@ -1,6 +1,5 @@
 //! What ucspi-tcp does not have: the options, and what they ask of the supervisor.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -333,8 +332,3 @@ pub(super) const OPTIONS: &[Opt] = &[
         },
     ),
 ];
-
-/// Whatever is opened before the root changes.
-pub(super) fn open_null() -> std::io::Result<File> {
-    File::options().read(true).write(true).open("/dev/null")
-}
