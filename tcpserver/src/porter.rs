@@ -171,6 +171,7 @@ impl Porter {
 
     /// Descriptors of others that a forked child must not keep while it lives on without executing.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.pending.iter().flat_map(Pending::descriptors)
+        let gate = self.gate.iter().flat_map(Gate::descriptors);
+        self.pending.iter().flat_map(Pending::descriptors).chain(gate)
     }
 }

@@ -38,6 +38,16 @@ fn several_places_in_one_supervisor() {
     assert_eq!(server.lines_with(" from unix").len(), 1, "{}", server.story());
 }
 
+/// A number that was not handed over is not taken for that of a socket that was made meanwhile.
+#[test]
+fn ones_own_sockets_are_not_taken_for_others() {
+    let mut command = Command::new("sh");
+    let script = "exec 3<&- 4<&-; exec \"$0\" --listen 127.0.0.1:0 --listen fd:3 true";
+    let output = command.args(["-c", script, TCPSERVER]).stdin(Stdio::null()).output().expect("run it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "tcpserver: fatal: unable to listen on descriptor 3: it is not open\n");
+}
+
 /// One limit for all of them.
 #[test]
 fn the_limit_is_for_all_places_together() {
@@ -136,5 +146,8 @@ fn bad_values_are_refused() {
         ("", "expected"),
     ] {
         refused(&["--listen", value, "true"], says);
+    }
+    for (one, other) in [("fd:3", "fd:3"), ("systemd", "systemd"), ("fd:3", "systemd")] {
+        refused(&["--listen", one, "--listen", other, "true"], "the same place is given twice");
     }
 }

@@ -17,7 +17,7 @@ mod tally;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::str::FromStr;
 
 use penalty::Penalties;
@@ -245,6 +245,11 @@ impl Gate {
             let (peer, why) = (Peer(peer), Explained { reason, policy: &self.policy, ip: address.ip() });
             log.warning(format_args!("refused connection{peer}: {}: {why} ({more} more)", Reason::NAMES[number]));
         }
+    }
+
+    /// The descriptors of those who are on their way out.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.way_out.descriptors()
     }
 
     /// When [`Gate::tidy`] has something to do, in microseconds of the monotonic clock.

@@ -5,7 +5,7 @@
 //! thrown away. The places to wait in are few: in a flood, the one that waited longest goes.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
@@ -48,6 +48,11 @@ impl WayOut {
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         self.leaving.front().map(|&(_, due)| due)
+    }
+
+    /// Their descriptors.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.leaving.iter().map(|(socket, _)| socket.as_raw_fd())
     }
 
     /// Closes those who had their time.

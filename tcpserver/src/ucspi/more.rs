@@ -75,6 +75,19 @@ impl More {
 
     /// What cannot be together; the error begins with the option that is at odds.
     pub fn check(&self) -> Result<(), String> {
+        // Each socket that was handed over is taken once.
+        for (at, place) in self.listen.iter().enumerate() {
+            let same = |other: &Place| match (place, other) {
+                (Place::Address(_), _) | (_, Place::Address(_)) => false,
+                (Place::Manager, Place::Descriptor(number)) | (Place::Descriptor(number), Place::Manager) => {
+                    *number > 2
+                }
+                _ => place == other,
+            };
+            if self.listen[..at].iter().any(same) {
+                return Err("--listen: the same place is given twice".into());
+            }
+        }
         let gate = self.gate();
         let needs = |is_given: bool, option: &str, other: &str, is_there: bool| {
             if is_given && !is_there { Err(format!("{option}: it needs {other}")) } else { Ok(()) }
@@ -137,17 +150,14 @@ impl More {
 
 /// The sockets of these places, in their order.
 pub(super) fn listeners(places: &[Place], tuning: Tuning) -> Result<Vec<Listener>, Error> {
+    // Those that were handed over before any is made, which could get the number of one that was not.
+    let handed = places.iter().map(handed_over).collect::<Result<Vec<_>, _>>()?;
     let mut listeners = Vec::new();
-    let mut listen = || {
-        for place in places {
-            match place {
-                Place::Address(address) => listeners.push(Listener::bind(address, tuning)?),
-                Place::Descriptor(number) => listeners.push(Listener::adopt(inherit::take(*number)?)?),
-                Place::Manager => {
-                    for socket in inherit::from_manager()? {
-                        listeners.push(Listener::adopt(socket)?);
-                    }
-                }
+    let listen = || {
+        for (place, handed) in places.iter().zip(handed) {
+            listeners.extend(handed);
+            if let Place::Address(address) = place {
+                listeners.push(Listener::bind(address, tuning)?);
             }
         }
         if listeners.len() > MOST_LISTENERS {
@@ -161,6 +171,14 @@ pub(super) fn listeners(places: &[Place], tuning: Tuning) -> Result<Vec<Listener
         listeners.iter().for_each(Listener::remove_name);
     }
     result.map(|()| listeners)
+}
+
+fn handed_over(place: &Place) -> Result<Vec<Listener>, Error> {
+    match place {
+        Place::Address(_) => Ok(Vec::new()),
+        Place::Descriptor(number) => Ok(vec![Listener::adopt(inherit::take(*number)?)?]),
+        Place::Manager => inherit::from_manager()?.into_iter().map(Listener::adopt).collect(),
+    }
 }
 
 /// An option with a value.
