@@ -126,7 +126,7 @@ impl Kind {
     pub(crate) const UNKNOWN: Kind = Kind { own: false, len: 0, place: 0 };
 
     /// The type as text.
-    pub(crate) fn text<'t>(self, types: &'t [u8]) -> &'t [u8] {
+    pub(crate) fn text(self, types: &[u8]) -> &[u8] {
         let table = if self.own { types } else { TYPES };
         let start = self.place as usize;
         match table.get(start..start + usize::from(self.len)) {
