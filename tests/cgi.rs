@@ -128,6 +128,26 @@ fn a_script_is_told_what_is_asked_and_nothing_else() {
     });
 }
 
+/// Nothing of the server's own reaches a script: no descriptor, no signal that is blocked or ignored, no alarm.
+#[test]
+fn a_script_begins_clean() {
+    let site = site(&[(
+        "self.cgi",
+        "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nls /proc/self/fd | tr '\\n' ' '; echo\n\
+         exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n",
+    )]);
+    everywhere(&site, &["--cgi"], |launcher, server| {
+        let text = get(server, "/self.cgi").expect(200).text();
+        let mut lines = text.lines();
+        // 3 is the directory that ls reads.
+        assert_eq!(lines.next(), Some("0 1 2 3 "), "{launcher}: {text}");
+        for line in lines {
+            assert_eq!(line.split_whitespace().nth(1), Some("0000000000000000"), "{launcher}: {line}");
+        }
+        assert_eq!(text.lines().count(), 3, "{text}");
+    });
+}
+
 #[test]
 fn what_a_path_says_to_a_script() {
     let site = site(&[ENV, ("dir.cgi/env.cgi", ENV.1), ("dir.cgi/plain.txt", ""), ("nested/index.cgi", ENV.1)]);
@@ -438,12 +458,20 @@ fn a_script_has_its_time() {
     let text = [
         ("mute.cgi", format!("#!/bin/sh\ntrap '' TERM; setsid sleep {number} & sleep {number}\n")),
         ("stops.cgi", format!("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\nabc'; exec sleep {number}\n")),
+        ("reads.cgi", "#!/bin/sh\nx=$(cat); printf 'Content-Type: a/b\\n\\n'\n".into()),
     ];
     let scripts: Vec<(&str, &str)> = text.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let site = site(&scripts);
-    everywhere(&site, &["--cgi", "--cgi-timeout", "1"], |_, server| {
+    everywhere(&site, &["--cgi", "--cgi-timeout", "1", "--header-timeout", "1"], |_, server| {
         get(server, "/mute.cgi").expect(504);
         gone(&number);
+        // When it is the client that stops, it is told so.
+        for framing in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"] {
+            let mut client = server.connect();
+            client.send(format!("POST /reads.cgi HTTP/1.1\r\nHost: h\r\n{framing}"));
+            client.response("POST").expect(408);
+            client.expect_end();
+        }
         let mut client = server.connect();
         client.send("GET /stops.cgi HTTP/1.1\r\nHost: h\r\n\r\n");
         client.try_head().expect("a head");

@@ -13,7 +13,8 @@ use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 
-use crate::Settings;
+use crate::date::{Date, IMF};
+use crate::{Settings, Text};
 
 /// The first piece of a file that is given to sendfile at once; what follows adapts.
 pub(crate) const PIECE: u64 = 128 << 10;
@@ -77,6 +78,8 @@ pub(crate) struct Stream<'c> {
     poll: bool,
     /// `output` is a socket, as far as is known.
     socket: Cell<bool>,
+    /// The date that was written last, and as what: many responses have the same.
+    date: Cell<(i64, [u8; 29])>,
 }
 
 impl<'c> Stream<'c> {
@@ -89,6 +92,7 @@ impl<'c> Stream<'c> {
             write_timeout: settings.write_timeout,
             poll: settings.poll,
             socket: Cell::new(true),
+            date: Cell::new((-1, [0; 29])),
         }
     }
 
@@ -109,6 +113,16 @@ impl<'c> Stream<'c> {
     /// A point in time so many seconds from now.
     pub(crate) fn in_seconds(&self, seconds: u32) -> Time {
         after(self.now(), seconds)
+    }
+
+    /// A date as HTTP has it.
+    pub(crate) fn date(&self, seconds: i64) -> [u8; 29] {
+        let (known, mut date) = self.date.get();
+        if known != seconds {
+            Date::from_unix(seconds).write(&mut Text::new(&mut date), &IMF);
+            self.date.set((seconds, date));
+        }
+        date
     }
 
     /// Lets the process live until the longest of the timeouts has passed without any progress from `now` on.

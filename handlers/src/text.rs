@@ -46,8 +46,11 @@ impl<'b> Text<'b> {
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         let room = self.buffer.get_mut(self.len..).unwrap_or_default();
         self.cut |= room.len() < bytes.len();
-        self.len += room.len().min(bytes.len());
-        room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let len = room.len().min(bytes.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..len), bytes.get(..len)) {
+            to.copy_from_slice(from);
+            self.len += len;
+        }
         self
     }
 

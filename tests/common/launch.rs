@@ -56,6 +56,8 @@ pub enum Launcher {
     InetdExecutable,
     /// The handler's executable under ucspi-tcp's tcpserver.
     TcpserverExecutable,
+    /// The same with the executable that does all that its protocol can, where there is such a one.
+    TcpserverFull,
 }
 
 impl fmt::Display for Launcher {
@@ -65,7 +67,7 @@ impl fmt::Display for Launcher {
 }
 
 impl Launcher {
-    pub const ALL: [Launcher; 8] = [
+    pub const ALL: [Launcher; 9] = [
         Launcher::Serve(Mode::Prefork),
         Launcher::Serve(Mode::OneShot),
         Launcher::Serve(Mode::Fork),
@@ -74,6 +76,7 @@ impl Launcher {
         Launcher::TcpserverServe,
         Launcher::InetdExecutable,
         Launcher::TcpserverExecutable,
+        Launcher::TcpserverFull,
     ];
 
     /// Whether the server's stderr is ours to read: inetd hands its children the connection for that too.
@@ -104,8 +107,9 @@ impl Launcher {
                     words.extend(["--handler".into(), protocol.into()]);
                 }
             }
-            Launcher::InetdExecutable | Launcher::TcpserverExecutable => {
-                words.push(handler(&format!("tine-{protocol}")).display().to_string());
+            Launcher::InetdExecutable | Launcher::TcpserverExecutable | Launcher::TcpserverFull => {
+                let full = if self == Launcher::TcpserverFull && protocol == "http" { "-full" } else { "" };
+                words.push(handler(&format!("tine-{protocol}{full}")).display().to_string());
             }
         }
         if let Launcher::Serve(mode) = self {
@@ -127,7 +131,9 @@ impl Launcher {
                 Some(Server::ready(command))
             }
             Launcher::InetdServe | Launcher::InetdExecutable => inetd(&words, root),
-            Launcher::TcpserverServe | Launcher::TcpserverExecutable => tcpserver(&words, root),
+            Launcher::TcpserverServe | Launcher::TcpserverExecutable | Launcher::TcpserverFull => {
+                tcpserver(&words, root)
+            }
         }
     }
 }

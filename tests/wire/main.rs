@@ -17,6 +17,7 @@ macro_rules! everywhere {
         tests_under!(tcpserver_serve, Launcher::TcpserverServe, $options, $($expectation)*);
         tests_under!(inetd_executable, Launcher::InetdExecutable, $options, $($expectation)*);
         tests_under!(tcpserver_executable, Launcher::TcpserverExecutable, $options, $($expectation)*);
+        tests_under!(tcpserver_full, Launcher::TcpserverFull, $options, $($expectation)*);
     };
     ($($expectation:ident)*) => {
         everywhere!(options: crate::no_options; $($expectation)*);

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use connection::Clock;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::cache::{Cache, Keep};
+use super::cache::{Cache, Hit, Keep};
 use super::conditional::{self, Validators};
 use super::file::{self, Found};
 use super::find::{self, Content, Named, Representation};
@@ -184,7 +184,7 @@ impl<'r, 'c> Reply<'r, 'c> {
             }
             Ok(Named::Script(_)) => Status::NotFound,
             Ok(_) if !matches!(request.method, Method::Get | Method::Head) => return self.options(request),
-            Ok(Named::File(file)) => return self.file(kept.cache_ref(), request, file),
+            Ok(Named::File(file)) => return self.file(kept, request, file),
             Ok(Named::Directory) if !path.is_directory() => {
                 return self.redirect(&response::with_slash(request.path, request.query));
             }
@@ -222,7 +222,15 @@ impl<'r, 'c> Reply<'r, 'c> {
 
     /// Sends a file, or what of it is wanted.
     #[inline(never)]
-    fn file(&mut self, cache: Option<&Cache>, request: &Request<'_>, mut file: Representation<'_>) -> Sent {
+    fn file<K: Keep>(&mut self, kept: &mut K, request: &Request<'_>, mut file: Representation<'_>) -> Sent {
+        if let (Content::Kept(hit), Some(cache)) = (&file.content, kept.cache())
+            && file.coding.is_none()
+            && file.varies.is_empty()
+            && request.is_plain()
+        {
+            return self.kept(cache, *hit, &file);
+        }
+        let cache = kept.cache_ref();
         // A small file that is being written may be shorter when it is read than it was when it was opened: then it is
         // looked at once more, so that what is announced is what is sent.
         for _ in 0..3 {
@@ -260,6 +268,22 @@ impl<'r, 'c> Reply<'r, 'c> {
             }
         }
         self.page(Status::InternalServerError)
+    }
+
+    /// Sends a file from the cache as a whole. What its head says of the file is put together once.
+    fn kept(&mut self, cache: &mut Cache, hit: Hit, file: &Representation<'_>) -> Sent {
+        self.begin(Status::Ok);
+        if let Some(head) = cache.head(hit) {
+            self.head.bytes(head);
+        } else {
+            let begun = self.head.as_bytes().len();
+            let mut space = [0; _];
+            let validators = Validators::new(&mut space, &file.meta, "", self.now);
+            self.selected(file, validators.as_ref());
+            response::end(&mut self.head, file.kind, file.meta.size);
+            cache.keep_head(hit, self.head.as_bytes().get(begun..).unwrap_or_default());
+        }
+        self.send(cache.body(hit))
     }
 
     /// Writes the head of a response that brings a file, or the part of it that is wanted. What needs no body, or more
@@ -427,7 +451,11 @@ impl<'r, 'c> Reply<'r, 'c> {
         match file::open(directory, path.as_c_str()) {
             Ok(Found::File(file, meta)) if own => {
                 self.begin(status);
-                response::end(&mut self.head, mime::of(path.as_bytes(), self.settings.types), meta.size);
+                response::end(
+                    &mut self.head,
+                    mime::of(path.as_bytes(), self.settings.types).text(self.settings.types),
+                    meta.size,
+                );
                 if self.head_only {
                     self.send(&[])
                 } else {
@@ -506,7 +534,7 @@ impl<'r, 'c> Reply<'r, 'c> {
 
     fn begin(&mut self, status: Status) {
         self.status = status;
-        response::begin(&mut self.head, status.line(), self.now, self.persistence, self.settings);
+        response::begin(&mut self.head, status.line(), &self.stream.date(self.now), self.persistence, self.settings);
     }
 
     #[cold]

@@ -7,6 +7,7 @@ use connection::Time;
 
 use super::auth::Known;
 use super::file::Meta;
+use super::mime::Kind;
 
 /// What a handler keeps of the files that it sent: small ones in a [`Cache`], or, as `()`, nothing. A process for one
 /// connection has no use for a cache, and an executable of that kind no code for one.
@@ -92,10 +93,14 @@ pub(crate) const BODY: usize = 16 << 10;
 /// How long an entry is trusted, in microseconds.
 const TRUSTED: u64 = 1_000_000;
 
+/// Longest part of a response's head that is kept.
+const HEAD: usize = 240;
+
 /// A bounded set of small files. It is plain data and all zero when empty, so that it costs no memory before it is used.
 pub struct Cache {
     slots: [Slot; SLOTS],
     bodies: [[u8; BODY]; SLOTS],
+    heads: [([u8; HEAD], u8); SLOTS],
 }
 
 #[derive(Clone, Copy)]
@@ -105,6 +110,7 @@ struct Slot {
     path: [u8; PATH],
     meta: Meta,
     siblings: Option<u8>,
+    kind: Kind,
     read: Time,
 }
 
@@ -115,6 +121,8 @@ pub(crate) struct Hit {
     pub(crate) meta: Meta,
     /// In which codings the file has a sibling ([`super::negotiate::Coding::bit`]), if that was asked.
     pub(crate) siblings: Option<u8>,
+    /// Its media type.
+    pub(crate) kind: Kind,
 }
 
 impl Hit {
@@ -133,9 +141,10 @@ impl Cache {
             path: [0; PATH],
             meta: Meta { size: 0, modified: 0, nanoseconds: 0 },
             siblings: None,
+            kind: Kind::UNKNOWN,
             read: Time { seconds: 0, nanoseconds: 0 },
         };
-        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS] }
+        Cache { slots: [slot; SLOTS], bodies: [[0; BODY]; SLOTS], heads: [([0; HEAD], 0); SLOTS] }
     }
 
     /// Forgets everything, without touching memory where there is nothing to forget.
@@ -154,12 +163,29 @@ impl Cache {
             slot,
             meta: found.meta,
             siblings: found.siblings,
+            kind: found.kind,
         })
     }
 
     /// The bytes of a file that was found.
     pub(crate) fn body(&self, hit: Hit) -> &[u8] {
         self.bodies.get(hit.slot).and_then(|body| body.get(..hit.meta.size as usize)).unwrap_or(&[])
+    }
+
+    /// What a plain response that brings this file says of it, if that was kept.
+    pub(crate) fn head(&self, hit: Hit) -> Option<&[u8]> {
+        let (head, len) = self.heads.get(hit.slot)?;
+        head.get(..usize::from(*len)).filter(|head| !head.is_empty())
+    }
+
+    /// Keeps that, if it fits.
+    pub(crate) fn keep_head(&mut self, hit: Hit, bytes: &[u8]) {
+        if let Some((head, len)) = self.heads.get_mut(hit.slot)
+            && let Some(room) = head.get_mut(..bytes.len())
+        {
+            room.copy_from_slice(bytes);
+            *len = bytes.len() as u8;
+        }
     }
 
     /// Keeps a file that `read` reads, in place of the same path's older state or of the entry that is oldest. `None`
@@ -169,6 +195,7 @@ impl Cache {
         path: &[u8],
         meta: Meta,
         siblings: Option<u8>,
+        kind: Kind,
         now: Time,
         read: impl FnOnce(&mut [u8]) -> bool,
     ) -> Option<Hit> {
@@ -183,12 +210,13 @@ impl Cache {
         // Empty while it is being filled.
         place.path_len = 0;
         place.read = Time::default();
+        self.heads.get_mut(slot)?.1 = 0;
         if whole && !read(self.bodies.get_mut(slot)?.get_mut(..meta.size as usize)?) {
             return None;
         }
         place.path.get_mut(..path.len())?.copy_from_slice(path);
-        *place = Slot { path_len: path.len() as u8, meta, siblings, read: now, ..*place };
-        whole.then_some(Hit { slot, meta, siblings })
+        *place = Slot { path_len: path.len() as u8, meta, siblings, kind, read: now, ..*place };
+        whole.then_some(Hit { slot, meta, siblings, kind })
     }
 }
 
@@ -230,7 +258,7 @@ mod tests {
             buffer.copy_from_slice(body);
             true
         };
-        cache.keep(name.as_bytes(), meta(body.len() as u64), Some(5), at(millis), fill).is_some()
+        cache.keep(name.as_bytes(), meta(body.len() as u64), Some(5), Kind::UNKNOWN, at(millis), fill).is_some()
     }
 
     fn get(cache: &Cache, name: &str, millis: i64) -> Option<String> {
@@ -271,7 +299,7 @@ mod tests {
         assert!(!keep(&mut cache, &"p".repeat(PATH + 1), b"x", 1_000));
         assert!(keep(&mut cache, "a", &[b'x'; BODY], 1_000));
         assert!(!keep(&mut cache, "b", &[b'x'; BODY + 1], 1_000));
-        assert!(cache.keep(b"a", meta(3), None, at(1_000), |_| false).is_none());
+        assert!(cache.keep(b"a", meta(3), None, Kind::UNKNOWN, at(1_000), |_| false).is_none());
         assert_eq!(get(&cache, "a", 1_000), None);
         // What is known of a large file is kept without its bytes.
         let hit = cache.find(b"b", at(1_000)).unwrap();

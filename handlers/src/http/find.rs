@@ -4,6 +4,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::cache::{Hit, Keep};
 use super::file::{self, Found, Meta};
+use super::mime::Kind;
 use super::negotiate::{self, Coding};
 use super::path::Path;
 use super::request::{Field, Request};
@@ -120,52 +121,64 @@ fn file<'t, K: Keep>(
     path: &mut Path<'_>,
     request: &Request<'_>,
 ) -> Result<Option<Representation<'t>>, Status> {
-    let kind = mime::of(path.as_bytes(), settings.types);
     // Who does not speak of codings costs no look for them.
-    let probe = request.value(Field::AcceptEncoding).is_some() && !negotiate::is_compressed(kind);
-    let Some((content, meta, siblings)) = look(kept, stream, directory, path, probe)? else {
+    let probe = request.value(Field::AcceptEncoding).is_some();
+    let types = settings.types;
+    let Some(Looked { content, meta, kind, siblings }) = look(kept, stream, directory, path, types, probe)? else {
         return Ok(None);
     };
     let siblings = siblings.unwrap_or_default();
     let varies = if siblings == 0 { "" } else { "Accept-Encoding" };
-    let mut found = Representation { content, meta, kind, coding: None, varies };
+    let mut found = Representation { content, meta, kind: kind.text(types), coding: None, varies };
     if let Some(coding) = negotiate::choose(request, siblings) {
         path.settle();
         path.append(coding.ending())?;
         // If it is gone meanwhile, the file as it is will do.
-        if let Ok(Some((content, meta, _))) = look(kept, stream, directory, path, false) {
+        if let Ok(Some(Looked { content, meta, .. })) = look(kept, stream, directory, path, types, false) {
             found = Representation { content, meta, coding: Some(coding), ..found };
         }
     }
     Ok(Some(found))
 }
 
-/// The file of that very path, from the cache or opened, and its siblings as a set of codings: if that is asked, or known
-/// already.
+/// What is known of a file.
+struct Looked {
+    content: Content,
+    meta: Meta,
+    kind: Kind,
+    /// The codings in which it has a sibling, as a set, if that was asked.
+    siblings: Option<u8>,
+}
+
+/// The file of that very path, from the cache or opened, and its siblings if that is asked.
 #[inline(never)]
 fn look<K: Keep>(
     kept: &mut K,
     stream: &Stream<'_>,
     directory: BorrowedFd<'_>,
     path: &mut Path<'_>,
+    types: &[u8],
     probe: bool,
-) -> Result<Option<(Content, Meta, Option<u8>)>, Status> {
+) -> Result<Option<Looked>, Status> {
     let hit = kept.cache().and_then(|cache| cache.find(path.key(), stream.now()));
     let mut siblings = hit.and_then(|hit| hit.siblings);
-    if let Some(hit) = hit.filter(|hit| hit.is_whole() && (hit.siblings.is_some() || !probe)) {
-        return Ok(Some((Content::Kept(hit), hit.meta, hit.siblings)));
+    if let Some(hit) = hit.filter(|hit| hit.is_whole() && (siblings.is_some() || !probe)) {
+        let (content, Hit { meta, kind, .. }) = (Content::Kept(hit), hit);
+        return Ok(Some(Looked { content, meta, kind, siblings }));
     }
     let Found::File(open, meta) = file::open(directory, path.as_c_str())? else { return Ok(None) };
+    let kind = mime::of(path.as_bytes(), types);
     if probe && siblings.is_none() {
-        siblings = Some(self::siblings(directory, path, &meta)?);
+        let compressed = negotiate::is_compressed(kind.text(types));
+        siblings = Some(if compressed { 0 } else { self::siblings(directory, path, &meta)? });
     }
     if let Some(cache) = kept.cache() {
         let fill = |buffer: &mut [u8]| file::read(&open, buffer, 0) == Ok(buffer.len());
-        if let Some(hit) = cache.keep(path.key(), meta, siblings, stream.now(), fill) {
-            return Ok(Some((Content::Kept(hit), meta, siblings)));
+        if let Some(hit) = cache.keep(path.key(), meta, siblings, kind, stream.now(), fill) {
+            return Ok(Some(Looked { content: Content::Kept(hit), meta, kind, siblings }));
         }
     }
-    Ok(Some((Content::Open(open), meta, siblings)))
+    Ok(Some(Looked { content: Content::Open(open), meta, kind, siblings }))
 }
 
 /// The codings in which a file has a sibling that is not older than itself: one that was forgotten when the file was

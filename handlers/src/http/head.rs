@@ -89,6 +89,7 @@ pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (colon > 0).then_some((name, value.trim_ascii()))
 }
 
+#[inline(always)]
 fn is_token(byte: &u8) -> bool {
     TOKEN.get(usize::from(byte >> 5)).is_some_and(|bits| bits >> (byte & 31) & 1 == 1)
 }

@@ -86,6 +86,19 @@ impl<'b> Request<'b> {
         self.values.get(field as usize).copied().flatten()
     }
 
+    /// It asks for a whole file, whatever that is.
+    pub(crate) fn is_plain(&self) -> bool {
+        const CONDITIONS: [Field; 6] = [
+            Field::Range,
+            Field::IfRange,
+            Field::IfMatch,
+            Field::IfNoneMatch,
+            Field::IfModifiedSince,
+            Field::IfUnmodifiedSince,
+        ];
+        CONDITIONS.iter().all(|&field| self.value(field).is_none())
+    }
+
     /// All fields, in their order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
         let mut rest = self.head;
@@ -136,7 +149,7 @@ impl Field {
         let (mut names, mut place) = (NAMES, 0);
         while let [len, rest @ ..] = names {
             let (name, more) = rest.split_at_checked(usize::from(*len)).unwrap_or_default();
-            if same(name, wanted) {
+            if name.len() == wanted.len() && same(name, wanted) {
                 break;
             }
             (names, place) = (more, place + 1);

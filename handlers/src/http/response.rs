@@ -3,7 +3,6 @@
 use super::mime;
 use super::range::Part;
 use super::status::Status;
-use crate::date::{Date, IMF};
 use crate::{Settings, Text};
 
 /// Long enough for the head of any response but a redirect.
@@ -28,10 +27,15 @@ strict-origin-when-cross-origin\r\n";
 /// Begins a head: status (code and reason), date, persistence, and what every response is to have. The version is always ours (RFC
 /// 9110 section 6.2).
 #[inline(never)]
-pub(crate) fn begin(head: &mut Text<'_>, status: &[u8], now: i64, persistence: Persistence, settings: &Settings<'_>) {
+pub(crate) fn begin(
+    head: &mut Text<'_>,
+    status: &[u8],
+    date: &[u8],
+    persistence: Persistence,
+    settings: &Settings<'_>,
+) {
     head.clear();
-    head.str("HTTP/1.1 ").bytes(status).str("\r\nDate: ");
-    Date::from_unix(now).write(head, &IMF);
+    head.str("HTTP/1.1 ").bytes(status).str("\r\nDate: ").bytes(date);
     head.str(match persistence {
         Persistence { keep: false, .. } => "\r\nConnection: close\r\n",
         Persistence { keep: true, minor: 0 } => "\r\nConnection: keep-alive\r\n",
@@ -137,7 +141,13 @@ mod tests {
     fn every_page_fits() {
         let (mut head, mut page) = ([0; HEAD], [0; PAGE]);
         let (mut head, mut page) = (Text::new(&mut head), Text::new(&mut page));
-        begin(&mut head, Status::HeadTooLarge.line(), 0, Persistence { keep: true, minor: 0 }, &Settings::default());
+        begin(
+            &mut head,
+            Status::HeadTooLarge.line(),
+            &[b'x'; 29],
+            Persistence { keep: true, minor: 0 },
+            &Settings::default(),
+        );
         end_with_page(&mut head, &mut page, Status::HeadTooLarge);
         assert!(!page.is_cut() && !head.is_cut());
     }

@@ -177,3 +177,72 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// The data of a body that comes in pieces of that length, and what lies behind it; `None` when it is none, or goes on.
+    fn taken(body: &[u8], piece: usize) -> Option<(String, usize)> {
+        let (mut chunks, mut data, mut behind) = (Chunks::new(), Vec::new(), body.len());
+        for mut input in body.chunks(piece) {
+            behind -= input.len();
+            while let Some(some) = chunks.next(&mut input) {
+                data.extend_from_slice(some);
+            }
+            match chunks.state {
+                State::End => return Some((String::from_utf8(data).unwrap(), behind + input.len())),
+                State::Bad => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn chunks() {
+        for (body, expect) in [
+            ("0\r\n\r\n", Some(("", 0))),
+            ("5\r\nhello\r\n0\r\n\r\nGET", Some(("hello", 3))),
+            ("1\r\na\r\n01\r\nb\r\n000\r\n\r\n", Some(("ab", 0))),
+            ("a\r\n0123456789\r\n0\r\n\r\n", Some(("0123456789", 0))),
+            ("A;x=\"y\"; z\r\n0123456789\r\n0;q\r\n\r\n", Some(("0123456789", 0))),
+            ("2 \r\n\r\n\r\n0\r\nX: y\r\nZ: \r\n\r\n", Some(("\r\n", 0))),
+            ("", None),
+            ("\r\n", None),
+            ("0\r\n", None),
+            ("0\n\n", None),
+            ("0\r\n\n", None),
+            ("5\nhello\r\n0\r\n\r\n", None),
+            ("5\r\nhello0\r\n\r\n", None),
+            ("5\r\nhello\n0\r\n\r\n", None),
+            ("5\r\nhell\r\n0\r\n\r\n", None),
+            ("-1\r\n\r\n", None),
+            ("0x1\r\na\r\n0\r\n\r\n", None),
+            (";x\r\n\r\n", None),
+            (" 0\r\n\r\n", None),
+            ("fffffffffffffffff\r\n", None),
+            ("0\r\nX: \u{1}\r\n\r\n", None),
+        ] {
+            for piece in [1, 2, 3, 1000] {
+                let found = taken(body.as_bytes(), piece);
+                let expect = expect.map(|(data, behind)| (String::from(data), behind));
+                assert_eq!(found, expect, "{body:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    /// What is not data must end some day.
+    #[test]
+    fn endless_extensions_and_trailers() {
+        for start in ["1;", "0\r\nX: "] {
+            let body = [start.as_bytes(), &std::vec![b'x'; 2 << 20]].concat();
+            let (mut chunks, mut input) = (Chunks::new(), &body[..]);
+            while chunks.next(&mut input).is_some() {}
+            assert_eq!(chunks.state, State::Bad);
+        }
+    }
+}

@@ -191,9 +191,11 @@ fn start(call: &Call<'_>, body: &Body<'_>, gathered: Option<OwnedFd>) -> Result<
     let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
     let (output, its_output) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
     // Without a log: nothing, or a descriptor that cannot be written to.
-    let null = rustix::fs::openat(CWD, c"/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-    let errors =
-        call.connection.log.map_or_else(|| null.as_ref().map_or(output.as_raw_fd(), OwnedFd::as_raw_fd), |log| log.0);
+    let null = match call.connection.log {
+        Some(_) => None,
+        None => rustix::fs::openat(CWD, c"/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).ok(),
+    };
+    let errors = call.connection.log.map_or(null.as_ref().unwrap_or(&output).as_raw_fd(), |log| log.0);
     let input = gathered.as_ref().unwrap_or(&reading);
     let numbers = [input, &its_output, &directory].map(OwnedFd::as_raw_fd);
     if numbers.iter().any(|&number| number <= 2) {

@@ -272,7 +272,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             b"" => b"200 OK",
             line => line,
         };
-        response::begin(head, line, self.reply.now, self.reply.persistence, call.settings);
+        response::begin(head, line, &self.reply.stream.date(self.reply.now), self.reply.persistence, call.settings);
         found.write(head);
         match framing {
             Framing::Length(length) => {

@@ -73,7 +73,13 @@ impl<'o, 'r, 'c> Out<'o, 'r, 'c> {
             let whole = last;
             self.chunked &= !whole;
             self.reply.persistence.keep &= whole || self.chunked;
-            response::begin(&mut head, b"200 OK", self.reply.now, self.reply.persistence, self.reply.settings);
+            response::begin(
+                &mut head,
+                b"200 OK",
+                &self.reply.stream.date(self.reply.now),
+                self.reply.persistence,
+                self.reply.settings,
+            );
             head.str("Cache-Control: no-cache\r\nVary: Accept\r\nContent-Type: ").str(self.kind);
             if whole {
                 head.str("\r\nContent-Length: ").decimal(self.len as u64);
