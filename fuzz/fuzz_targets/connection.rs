@@ -21,7 +21,7 @@ use session::Plan;
 static ROOT: LazyLock<PathBuf> = LazyLock::new(|| tree::make("connection"));
 /// What may be the body of an answer 200 where nothing is made.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let hosts = [b"<p>h\n".to_vec(), b"default\n".to_vec()];
+    let hosts = [b"<p>h\n".to_vec(), b"default\n".to_vec(), tree::SCRIPT.to_vec()];
     tree::files().into_iter().map(|(_, text)| text).chain(hosts).collect()
 });
 
@@ -75,7 +75,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         reads: is(made, 3),
     };
     let told = session::serve(&settings, &plan);
-    check(text, &plan, &told, json, makes);
+    check(text, &plan, &told, json, makes, scripted);
     if split > 0 && !makes {
         // The same in pieces says the same.
         (plan.pieces, plan.poll) = (pieces(text, split), true);
@@ -90,18 +90,19 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     } else if split > 0 {
         (plan.pieces, plan.poll) = (pieces(text, split), true);
         let again = session::serve(&settings, &plan);
-        check(text, &plan, &again, json, makes);
+        check(text, &plan, &again, json, makes, scripted);
     }
     Corpus::Keep
 });
 
-fn check(text: &[u8], plan: &Plan, told: &session::Told, json: bool, makes: bool) {
+fn check(text: &[u8], plan: &Plan, told: &session::Told, json: bool, makes: bool, scripted: bool) {
     let lines = answers::log(&told.log, json);
     // A head has an empty line at its end; what comes behind the last may be refused as well.
     let ends = text.windows(2).filter(|pair| *pair == b"\n\n").count()
         + text.windows(3).filter(|three| *three == b"\n\r\n").count();
     assert!(lines.len() <= ends + 1, "{} answers to {ends} heads", lines.len());
     assert!(!told.answer.windows(tree::SECRET.len()).any(|part| part == tree::SECRET));
+    assert!(!scripted || !told.answer.windows(tree::SCRIPT.len()).any(|part| part == tree::SCRIPT));
     // What a script writes itself, or cuts short, is its own.
     let raw = makes && text.windows(4).any(|part| part == b"nph-");
     if raw || (makes && text.windows(2).any(|part| part == b"%6" || part == b"%2" || part == b"%7")) {

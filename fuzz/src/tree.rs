@@ -12,6 +12,9 @@ use nix::sys::stat::Mode;
 /// What stands in files that are never to be shown: no client can say it, because no answer repeats control characters.
 pub const SECRET: &[u8] = b"\x01never\x02shown\x03";
 
+/// What stands in scripts: theirs is to say, not to be shown, where scripts are executed.
+pub const SCRIPT: &[u8] = b"\x01a\x02script\x03";
+
 /// Links that leave the root, though they may come back.
 pub const WAYS_OUT: [&[u8]; 5] = [b"out", b"out-dir", b"back", b"absolute", b"proc"];
 
@@ -52,7 +55,7 @@ pub fn make(name: &str) -> PathBuf {
     write(&root.join("h/index.html"), b"<p>h\n");
     write(&root.join("default/a"), b"default\n");
     for script in ["run.cgi", "nph-run.cgi", "scripts/index.cgi"] {
-        write(&root.join(script), SECRET);
+        write(&root.join(script), SCRIPT);
         fs::set_permissions(root.join(script), fs::Permissions::from_mode(0o755)).expect("chmod");
     }
     write(&root.join(".hidden"), SECRET);
