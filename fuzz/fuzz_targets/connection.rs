@@ -61,7 +61,17 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     set(is(made, 7), "auth", b"users");
     set(scripted, "cgi-timeout", b"1");
     let json = is(how, 0);
-    set(true, "log-format", if json { b"json" } else if is(how, 1) { b"combined" } else { b"common" });
+    set(
+        true,
+        "log-format",
+        if json {
+            b"json"
+        } else if is(how, 1) {
+            b"combined"
+        } else {
+            b"common"
+        },
+    );
     let makes = scripted || is(site, 1) || is(made, 7);
     let mut plan = Plan {
         pieces: vec![text.to_vec()],

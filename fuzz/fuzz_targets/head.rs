@@ -39,7 +39,11 @@ fuzz_target!(|bytes: &[u8]| {
 /// Framing (RFC 9112 section 6.3) and host, read again the long way.
 fn judge(head: &handlers::fuzz::Head<'_>, fields: &[(&[u8], &[u8])]) {
     let all = |wanted: &str| -> Vec<&[u8]> {
-        fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| *value).collect()
+        fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()))
+            .map(|(_, value)| *value)
+            .collect()
     };
     let (lengths, codings, hosts) = (all("content-length"), all("transfer-encoding"), all("host"));
     let is_length = |value: &&[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_digit);
@@ -60,8 +64,9 @@ fn judge(head: &handlers::fuzz::Head<'_>, fields: &[(&[u8], &[u8])]) {
     // A fragment, which no client sends, is refused when the path is resolved.
     assert!(head.path.is_empty() || matches!(head.path[0], b'/' | b'#'));
     assert!(head.query.is_empty() || head.query[0] == b'?');
-    let closes = all("connection").iter().flat_map(|value| value.split(|&byte| byte == b',')).any(|option| {
-        option.trim_ascii().eq_ignore_ascii_case(b"close")
-    });
+    let closes = all("connection")
+        .iter()
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
     assert!(!closes || !head.keep_alive);
 }

@@ -70,16 +70,24 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         assert!(first.whole && !first.until_close, "more behind an answer without an end");
         assert_eq!((next.status, &next.body[..]), (200, &b"a\n"[..]), "the next request's answer is another's");
     } else if !killed && first.whole {
-        assert!(first.header("connection").is_some_and(|value| value == b"close"), "kept, and not gone on with: {first:?}");
+        assert!(
+            first.header("connection").is_some_and(|value| value == b"close"),
+            "kept, and not gone on with: {first:?}"
+        );
     }
-    if killed && first.status < 500 && !first.until_close && method != "HEAD" && first.header("location").is_none() {
+    let may_be_elsewhere = says.windows(9).any(|part| part.eq_ignore_ascii_case(b"location:"));
+    if killed && first.status < 500 && !first.until_close && method != "HEAD" && !may_be_elsewhere {
         assert_eq!(answers.len(), 1, "a script that was killed gave no whole answer");
     }
     // The body is what stands behind the head, as far as it goes.
-    let may_be_elsewhere = says.windows(9).any(|part| part.eq_ignore_ascii_case(b"location:"));
     if first.status != 502 && !may_be_elsewhere && method != "HEAD" && told.started == 1 {
-        assert!(says.ends_with(&first.body) || says.windows(first.body.len().max(1)).any(|part| part == first.body)
-            || first.body.is_empty() || first.status >= 500, "the body is not the script's");
+        assert!(
+            says.ends_with(&first.body)
+                || says.windows(first.body.len().max(1)).any(|part| part == first.body)
+                || first.body.is_empty()
+                || first.status >= 500,
+            "the body is not the script's"
+        );
     }
     Corpus::Keep
 });

@@ -42,7 +42,10 @@ pub fn log(log: &[u8], json: bool) -> Vec<Line> {
             continue;
         }
         let (request, rest) = if json {
-            assert!(text.starts_with("{\"time\":\"") && text.ends_with("\"}") && text.matches('"').count() == 34, "{text}");
+            assert!(
+                text.starts_with("{\"time\":\"") && text.ends_with("\"}") && text.matches('"').count() == 34,
+                "{text}"
+            );
             let (_, rest) = text.split_once("\"request\":\"").expect("a request");
             let (request, rest) = rest.split_once('"').expect("its end");
             let number = |name: &str| {
@@ -108,9 +111,9 @@ fn take(bytes: &mut &[u8], method: &str) -> Answer {
         assert!(answer.headers.is_empty());
         return answer;
     }
-    let length = answer.header("content-length").map(|value| {
-        std::str::from_utf8(value).ok().and_then(|text| text.parse::<usize>().ok()).expect("a length")
-    });
+    let length = answer
+        .header("content-length")
+        .map(|value| std::str::from_utf8(value).ok().and_then(|text| text.parse::<usize>().ok()).expect("a length"));
     let coding = answer.header("transfer-encoding").map(<[u8]>::to_vec);
     assert!(length.is_none() || coding.is_none(), "both framings");
     assert!(answer.header("date").is_some());

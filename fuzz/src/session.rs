@@ -12,7 +12,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use connection::{Alarm, Clock, Connection, Endpoint, Fd, Handler, Host, Outcome, Pressure, Programs, Script, Started, Time};
+use connection::{
+    Alarm, Clock, Connection, Endpoint, Fd, Handler, Host, Outcome, Pressure, Programs, Script, Started, Time,
+};
 use handlers::http::{Cache, Http};
 use handlers::{Open, Service, Settings};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -217,7 +219,9 @@ fn start(script: &Script<'_>) -> Result<Started, i32> {
     let is_script = script.path.to_bytes().ends_with(b".cgi");
     STATE.with_borrow_mut(|state| {
         assert!(state.running.is_none(), "two programs at once");
-        assert!(script.environment.ends_with(&[0]) && script.environment.iter().all(|&byte| byte != b'\n' && byte != b'\r'));
+        assert!(
+            script.environment.ends_with(&[0]) && script.environment.iter().all(|&byte| byte != b'\n' && byte != b'\r')
+        );
         state.started += 1;
         state.environment = script.environment.to_vec();
         state.running = Some(Running {
