@@ -59,6 +59,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     set(is(made, 6), "header", b"X-Own: field");
     set(is(made, 6), "cache-control", b"max-age=1");
     set(is(made, 7), "auth", b"users");
+    set(is(how, 7), "auth-hook", b"");
+    let guarded = is(made, 7) || is(how, 7);
     set(scripted, "cgi-timeout", b"1");
     let json = is(how, 0);
     set(
@@ -72,7 +74,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
             b"common"
         },
     );
-    let makes = scripted || is(site, 1) || is(made, 7);
+    let makes = scripted || is(site, 1) || guarded;
     let mut plan = Plan {
         pieces: vec![text.to_vec()],
         to_file: is(how, 2),
@@ -86,7 +88,12 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     };
     let told = session::serve(&settings, &plan);
     check(text, &plan, &told, json, makes, scripted);
-    if split > 0 && !makes {
+    if guarded && plan.status != 0 {
+        // Who may not is told nothing, not even by a validator.
+        let lines = answers::log(&told.log, json);
+        assert!(lines.iter().all(|line| !matches!(line.status, 200 | 206 | 304)), "{lines:?}");
+    }
+    if split > 0 && !scripted {
         // The same in pieces says the same.
         (plan.pieces, plan.poll) = (pieces(text, split), true);
         let again = session::serve(&settings, &plan);

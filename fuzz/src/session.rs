@@ -222,6 +222,15 @@ fn start(script: &Script<'_>) -> Result<Started, i32> {
         assert!(
             script.environment.ends_with(&[0]) && script.environment.iter().all(|&byte| byte != b'\n' && byte != b'\r')
         );
+        // Names that are variables, each once; and none that a library takes for a proxy.
+        let names = script.environment.split(|&byte| byte == 0).filter_map(|pair| pair.split(|&b| b == b'=').next());
+        let mut names: Vec<&[u8]> = names.filter(|name| !name.is_empty()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "a variable twice");
+        let is_plain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        assert!(names.iter().all(|name| name.iter().all(is_plain) && *name != b"HTTP_PROXY"));
         state.started += 1;
         state.environment = script.environment.to_vec();
         state.running = Some(Running {

@@ -59,6 +59,8 @@ pub fn make(name: &str) -> PathBuf {
         fs::set_permissions(root.join(script), fs::Permissions::from_mode(0o755)).expect("chmod");
     }
     write(&root.join(".hidden"), SECRET);
+    // It is played: what it says is the plan's.
+    write(&root.join(".http-auth"), SECRET);
     write(&root.join("dir/.git/config"), SECRET);
     write(&place.join("secret"), SECRET);
     write(&place.join("beside/secret"), SECRET);
