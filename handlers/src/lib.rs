@@ -14,6 +14,8 @@ mod date;
 pub mod daytime;
 pub mod discard;
 pub mod echo;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod http;
 mod io;
 pub mod options;

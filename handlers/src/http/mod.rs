@@ -12,7 +12,7 @@ mod auth;
 mod cache;
 mod cgi;
 mod conditional;
-mod file;
+pub(crate) mod file;
 mod find;
 pub(crate) mod head;
 mod listing;
@@ -20,14 +20,14 @@ mod log;
 mod made;
 mod mime;
 mod negotiate;
-mod path;
+pub(crate) mod path;
 #[cfg(test)]
 mod properties;
 mod range;
 mod receive;
-mod request;
+pub(crate) mod request;
 mod response;
-mod status;
+pub(crate) mod status;
 mod vhost;
 
 pub use cache::{Cache, Full, Keep, Kept};

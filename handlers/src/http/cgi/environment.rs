@@ -63,8 +63,10 @@ pub(crate) fn write(to: &mut Text<'_>, origin: &Origin<'_>) {
         set(to, "CONTENT_TYPE", &[kind]);
     }
     for (at, (name, _)) in request.fields().enumerate() {
-        // A name with an underscore could be taken for another one with a dash.
-        let is_plain = !name.contains(&b'_') && !words(WITHHELD).any(|withheld| same(withheld, name));
+        // A name with an underscore could be taken for another one with a dash, and what else a token may hold is more
+        // than the name of a variable can.
+        let is_name = name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_plain = is_name && !words(WITHHELD).any(|withheld| same(withheld, name));
         if is_plain && !request.fields().take(at).any(|(earlier, _)| same(earlier, name)) {
             field(to, request, name);
         }
