@@ -149,10 +149,22 @@ impl Log {
             return;
         }
         // Writing to a String cannot fail.
+        let begin = self.lines.len();
         let _ = writeln!(self.lines, "{}: {what}", self.program);
+        shorten(&mut self.lines, begin);
         if !self.gathers || self.lines.len() > ENOUGH {
             self.flush();
         }
+    }
+}
+
+/// Cuts the line that begins there, and ends the text, to [`ENOUGH`] bytes: no more than [`MOST`] are written at once then,
+/// and of so many a pipe takes all or nothing (PIPE_BUF, pipe(7)).
+pub(crate) fn shorten(text: &mut String, begin: usize) {
+    const CUT: &str = "...\n";
+    if text.len() - begin > ENOUGH {
+        text.truncate(text.floor_char_boundary(begin + ENOUGH - CUT.len()));
+        text.push_str(CUT);
     }
 }
 
@@ -216,5 +228,27 @@ impl Limiter {
     /// When a number that was held back may be told, in microseconds of the monotonic clock, if there is one.
     pub fn owes(&self) -> Option<u64> {
         (self.held_back > 0).then_some(self.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_and_still_a_line() {
+        let mut text = String::from("before\n");
+        text.push_str(&"ä".repeat(ENOUGH));
+        text.push('\n');
+        shorten(&mut text, 7);
+        assert!(
+            text.starts_with("before\nä")
+                && text.ends_with("ä...\n")
+                && (ENOUGH - 1..=ENOUGH).contains(&(text.len() - 7))
+        );
+        let whole = format!("{}\n", "x".repeat(ENOUGH - 1));
+        let mut same = whole.clone();
+        shorten(&mut same, 0);
+        assert_eq!(same, whole);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::str::FromStr;
 
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-use crate::confine::is_root;
 use crate::error::Error;
 
 /// A resource that can be limited.
@@ -57,13 +56,19 @@ impl FromStr for ResourceLimit {
 }
 
 impl ResourceLimit {
-    /// Whether a child may set it.
+    /// Whether a child may set it: to be asked as the user who serves. Only a limit above our own hard one may be
+    /// refused, to those who are not root as well as beyond what the kernel has (nr_open), so it is raised and put back.
     pub fn check(&self) -> Result<(), Error> {
         let name = KINDS.iter().find(|kind| kind.resource == self.resource).map_or("", |kind| kind.name);
-        let (_, most) = getrlimit(self.resource).map_err(|error| Error::os("read the limit", name, error))?;
-        if self.value > most && !is_root() {
-            let reason = format!("the hard limit is {most}");
-            return Err(Error::new("set the limit", name, reason).remedy("only root can raise it"));
+        let failed = |error| Error::os("read the limit", name, error);
+        let (soft, hard) = getrlimit(self.resource).map_err(failed)?;
+        if self.value > hard {
+            setrlimit(self.resource, soft, self.value).map_err(|error| {
+                let reason = format!("{}, and the hard limit is {hard}", error.desc());
+                Error::new("set the limit", name, reason)
+                    .remedy("raising it takes CAP_SYS_RESOURCE, and the kernel has bounds of its own")
+            })?;
+            setrlimit(self.resource, soft, hard).map_err(|error| Error::os("restore the limit", name, error))?;
         }
         Ok(())
     }

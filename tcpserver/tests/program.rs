@@ -92,6 +92,24 @@ fn limits_that_make_no_sense_are_refused() {
     refused(&["--limit", "cpu=1", "--limit", "cpu=2", "0", "0", "true"], "--limit");
 }
 
+/// A limit that no child could be given would drop every connection. The kernel has no more descriptors than nr_open for
+/// anybody, root or not; and who serves as another user cannot raise what root could have.
+#[test]
+fn limits_that_cannot_be_raised_are_a_failure_at_the_start() {
+    let most: u64 = fs::read_to_string("/proc/sys/fs/nr_open").expect("it").trim().parse().expect("a number");
+    let (beyond, above) = (format!("nofile={}", most + 1), format!("nofile={}", most.min(4096)));
+    let tcpserver = env!("CARGO_BIN_EXE_tcpserver");
+    for arguments in [
+        &["--limit", &beyond, "127.0.0.1", "0", "true"][..],
+        &["-u", "65534", "--limit", &above, "127.0.0.1", "0", "true"],
+    ] {
+        let output = run("prlimit", [&["--nofile=1024:1024", tcpserver], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(111), "{said}");
+        assert!(said.starts_with("tcpserver: fatal: unable to set the limit nofile: "), "{said}");
+    }
+}
+
 /// `ps` tells who is who.
 #[test]
 fn titles() {

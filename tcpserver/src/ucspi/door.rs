@@ -17,7 +17,7 @@ use crate::admit::{self, Admitted};
 use crate::environ;
 use crate::inherit;
 use crate::listen::Listener;
-use crate::log::Verbosity;
+use crate::log::{Verbosity, shorten};
 use crate::porter::Porter;
 use crate::resources::ResourceLimit;
 use crate::rules::reason::reason;
@@ -197,7 +197,7 @@ impl Door {
         };
         if self.judge.verbosity > Verbosity::Silent {
             let why = self.describe(step, &io::Error::from_raw_os_error(errno));
-            self.sink.write(&[format!("tcpserver: warning: {why}\n").as_bytes()]);
+            self.sink.write(&[warning(&why).as_bytes()]);
         }
         sys::exit(Outcome::Fault.status())
     }
@@ -210,6 +210,13 @@ fn title(orders: &mut Orders, arguments: &CStrings, program: &OsStr, remote: Pee
     let client =
         remote.map_or_else(|| "unix".into(), |peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string());
     titled.put_first(&[program.as_bytes(), b": ", client.as_bytes()]);
+}
+
+/// A line that a child writes.
+fn warning(why: &str) -> String {
+    let mut line = format!("tcpserver: warning: {why}\n");
+    shorten(&mut line, 0);
+    line
 }
 
 /// Who says what becomes of a client.
@@ -256,7 +263,8 @@ impl Judge {
             // Nobody is admitted by rules that cannot be read.
             Err(error) => {
                 if self.verbosity > Verbosity::Silent {
-                    orders.verdict.before.extend(format!("tcpserver: warning: {DROP}{}\n", error.plain()).bytes());
+                    let why = format!("{DROP}{}", error.plain());
+                    orders.verdict.before.extend(warning(&why).bytes());
                 }
                 orders.refused = Some(Outcome::Fault as u8);
             }

@@ -102,9 +102,6 @@ fn print_help() -> ExitCode {
 /// The order is that of 0.88: nothing is given up before the socket is there, and nothing is said before it listens.
 fn serve(settings: Settings) -> Result<(), Failure> {
     let tuning = Tuning { backlog: settings.backlog, no_delay: settings.no_delay, ..Tuning::default() };
-    for limit in &settings.more.limits {
-        limit.check()?;
-    }
     let listeners = match settings.more.listen.as_slice() {
         [] => {
             let address = Address::Tcp(address::find(&settings)?);
@@ -120,6 +117,9 @@ fn serve(settings: Settings) -> Result<(), Failure> {
     };
     confine(&Confinement { chroot: settings.more.chroot.clone(), identity: None })?;
     credentials::take_on(settings.uid, settings.gid)?;
+    for limit in &settings.more.limits {
+        limit.check()?;
+    }
     let is_tcp = |listener: &Listener| match listener.address() {
         Address::Tcp(bound) => Some(*bound),
         Address::Unix(_) => None,
