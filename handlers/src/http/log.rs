@@ -243,7 +243,9 @@ mod tests {
                 for len in (1..64).chain(350..420).chain(840..900).chain([3000]) {
                     let long: Vec<u8> = std::vec![byte; len];
                     let fields = [&b"Referer: "[..], &long, b"\r\nUser-Agent: ", &long, b"\r\n"].concat();
-                    let line = line(form, &[b"/", &long[..]].concat(), &fields);
+                    // A target is text, if not ASCII.
+                    let target = std::format!("/{}", String::from_utf8(long).unwrap_or_else(|_| "\u{ff}".repeat(len)));
+                    let line = line(form, target.as_bytes(), &fields);
                     assert!(line.ends_with(end), "{len} {line:?}");
                     assert_eq!(line.matches('\n').count(), 1);
                     assert_eq!(line.matches('"').count(), quotes, "{line}");

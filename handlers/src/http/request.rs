@@ -3,7 +3,7 @@
 //! Framing (RFC 9112 section 6) decides where the next request begins, so whatever is doubtful about it is refused.
 
 pub(crate) use super::head::NoRequest;
-use super::head::{self, BAD};
+use super::head::{self, Head};
 use super::status::Status;
 use crate::options::decimal;
 use crate::text::{same, words};
@@ -101,9 +101,7 @@ impl<'b> Request<'b> {
 
     /// All fields, in their order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
-        let mut rest = self.head;
-        let lines = core::iter::from_fn(move || head::line(&mut rest).ok());
-        lines.skip(1).filter_map(head::field)
+        self.head.split(|&byte| byte == b'\n').skip(1).filter_map(head::field)
     }
 
     /// The target as it came.
@@ -177,21 +175,23 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Request<'_>, NoRequest> {
         head: bytes,
         values: [None; FIELDS],
     };
-    request.read_line()?;
-    request.read_fields()?;
-    request.len = bytes.len() - request.behind.len();
-    request.head = bytes.get(..request.len).unwrap_or_default();
+    head::read(bytes, &mut |head| {
+        request.take_line(&head);
+        request.take_fields(&head);
+        (request.head, request.behind) = bytes.split_at_checked(head.len).unwrap_or_default();
+    })?;
+    request.len = request.head.len();
     request.judge();
     Ok(request)
 }
 
-impl Request<'_> {
-    /// Takes the request line off what is behind.
+impl<'b> Request<'b> {
+    /// Looks at the request line.
     #[inline(never)]
-    fn read_line(&mut self) -> Result<(), NoRequest> {
-        self.line = head::line(&mut self.behind)?;
-        let (name, target, version) = head::request_line(self.line).ok_or(BAD)?;
-        self.minor = minor(version)?;
+    fn take_line(&mut self, head: &Head<'_, 'b>) {
+        let (name, target) = (head.method, head.target);
+        self.line = head.line;
+        self.minor = head.minor;
         self.keep_alive = self.minor == 1;
         match words(METHODS).position(|known| known == name) {
             Some(place) => self.method = METHOD.get(place).copied().unwrap_or(Method::Other),
@@ -205,33 +205,27 @@ impl Request<'_> {
             // The other forms of a target (RFC 9112 section 3.2): `*` is for OPTIONS and an authority for CONNECT.
             self.refused = Some(Status::BadRequest);
         }
-        Ok(())
     }
 
-    /// Takes the fields off what is behind, and the empty line that ends them.
+    /// Looks at the fields.
     #[inline(never)]
-    fn read_fields(&mut self) -> Result<(), NoRequest> {
+    fn take_fields(&mut self, head: &Head<'_, 'b>) {
         let mut close = false;
-        loop {
-            let line = head::line(&mut self.behind)?;
-            if line.is_empty() {
-                self.keep_alive &= !close;
-                return Ok(());
-            }
-            let (name, value) = head::field(line).ok_or(BAD)?;
-            let field = Field::of(name);
+        for header in head.fields {
+            let field = Field::of(header.name.as_bytes());
             if field == Field::Connection as usize {
-                for option in value.split(|&byte| byte == b',') {
+                for option in header.value.split(|&byte| byte == b',') {
                     close |= same(option.trim_ascii(), b"close");
                     self.keep_alive |= same(option.trim_ascii(), b"keep-alive");
                 }
             }
             match self.values.get_mut(field) {
                 Some(Some(_)) if field < ONCE => self.refused = Some(Status::BadRequest),
-                Some(first @ None) => *first = Some(value),
+                Some(first @ None) => *first = Some(header.value),
                 _ => {}
             }
         }
+        self.keep_alive &= !close;
     }
 
     /// Decides on host, framing and expectation.
@@ -286,15 +280,6 @@ pub(crate) fn parts_of(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = target.get(scheme.len()..)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     rest.split_at_checked(end).filter(|(host, _)| !host.is_empty())
-}
-
-/// The minor version, as far as there is a difference to us: HTTP/1.2 is answered as HTTP/1.1 (RFC 9110 section 2.5).
-fn minor(version: &[u8]) -> Result<u8, NoRequest> {
-    Err(NoRequest::Malformed(match version.strip_prefix(b"HTTP/") {
-        Some([b'1', b'.', minor @ b'0'..=b'9']) => return Ok((minor - b'0').min(1)),
-        Some([b'0' | b'2'..=b'9'] | [b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) => Status::VersionNotSupported,
-        _ => Status::BadRequest,
-    }))
 }
 
 /// What may stand in a Host field: names, addresses, a port (RFC 3986 section 3.2.2).
