@@ -40,6 +40,7 @@ const LIST: &[Difference] = &[
     of("Without room for another descriptor", full_descriptor_table),
     of("Without room for another process", full_process_table),
     of("A log that nobody reads stops nobody", stalled_log),
+    of("A line of the log has at most 2048 bytes", long_lines),
     of("Warnings that repeat themselves", repeated_warnings),
     of("Children that .Nm had before", children_from_before),
     of("that is damaged, or is a directory", damaged_rules),
@@ -281,6 +282,16 @@ fn stalled_log() {
 }
 
 /// In ours those that are told and those that are counted, `(5 more)`, are all.
+fn long_lines() {
+    let name = format!("/{}", "x".repeat(5000));
+    let case = Case::new(PLAIN).program(&[&name]);
+    let longest = |story: &Story| story.all("log").iter().map(|line| line.len()).max().unwrap_or_default();
+    let ours = run(Whose::Ours, &case).expect("ours is there");
+    assert!((2000..=2048).contains(&longest(&ours)), "{}", longest(&ours));
+    let Some(theirs) = run(Whose::Original, &case) else { return };
+    assert!(longest(&theirs) > 5000, "{}", longest(&theirs));
+}
+
 fn repeated_warnings() {
     const CLIENTS: usize = 1500;
     for whose in [Whose::Original, Whose::Ours] {
