@@ -36,7 +36,7 @@ fn who_heeds_sigterm_is_not_killed() {
     let mut client = server.connect();
     assert!(is_served(&mut client));
     server.wait_for_log(" status 15");
-    assert_eq!(client.read(&mut [0]).expect("an end"), 0);
+    assert_eq!(client.read_to_end(&mut Vec::new()).expect("an end"), 0);
     assert_eq!(server.lines_with("SIGKILL").len(), 0, "{}", server.story());
 }
 
@@ -49,10 +49,10 @@ fn each_has_its_own_time() {
     let mut young = server.connect();
     assert!(is_served(&mut young));
     server.wait_for_log("SIGTERM");
-    assert_eq!(old.read(&mut [0]).expect("an end"), 0);
+    assert_eq!(old.read_to_end(&mut Vec::new()).expect("an end"), 0);
     let told = server.lines_with("SIGTERM");
     assert!(told[0].contains(&format!(":{} had", old.local_addr().expect("its name").port())), "{told:?}");
-    assert_eq!(young.read(&mut [0]).expect("an end"), 0);
+    assert_eq!(young.read_to_end(&mut Vec::new()).expect("an end"), 0);
     wait_until("both are told", || server.lines_with("SIGTERM").len() == 2);
     server.wait_until_no_child();
 }

@@ -170,6 +170,7 @@ impl Client {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return count,
                 Ok(n) => count += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return count,
                 Err(e) => panic!("the connection did not end: {e}; {count} bytes came"),
             }
@@ -207,6 +208,8 @@ impl Client {
         match read {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(()),
+            // With a timeout on the socket, being stopped and continued is enough (signal(7)). The next turn reads on.
+            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(io::Error::new(
                 ErrorKind::TimedOut,
                 format!("nothing came for {:?}", Duration::from_secs(BOUND.as_secs())),

@@ -240,7 +240,7 @@ pub fn exchange(mut with: TcpStream, bytes: &[u8]) -> String {
 #[track_caller]
 pub fn is_served(client: &mut TcpStream) -> bool {
     let mut byte = [0];
-    client.write_all(b"x").is_ok() && client.read(&mut byte).is_ok_and(|read| read == 1 && byte == *b"x")
+    client.write_all(b"x").is_ok() && client.read_exact(&mut byte).is_ok() && byte == *b"x"
 }
 
 /// Runs a command to its end.
