@@ -8,7 +8,7 @@
 //!
 //! The load generator shares the machine with the servers, as it does in everybody's benchmark on one machine: part of
 //! the time that is compared is its own, which pulls every ratio towards 1. A missing peer is skipped aloud; a wrong
-//! answer or an error that `wrk` reports ends the run.
+//! answer or an error that `wrk` reports ends the run, unless it is that of a server that is only shown beside.
 
 mod exec;
 mod options;

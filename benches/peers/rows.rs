@@ -134,26 +134,36 @@ pub fn measure(row: &Row, options: &Options, place: &Place, report: &mut Report)
     }
     let _held: Vec<_> = contestants.iter().map(|(_, server)| server.hold(row.held)).collect::<Result<_>>()?;
     let rates = take_turns(row, options, &contestants)?;
-    for ((peer, _), rates) in contestants.iter().zip(&rates) {
+    for ((peer, _), rates) in contestants.iter().zip(&rates).filter(|(_, rates)| !rates.is_empty()) {
         report.rates(row.name, &peer.name(), rates);
     }
     report.compare(row.title, &row.reference.name(), &rates[1], &rates[0], Goal::AtLeast(row.target));
-    for ((peer, _), theirs) in contestants.iter().zip(&rates).skip(2) {
+    for ((peer, _), theirs) in contestants.iter().zip(&rates).skip(2).filter(|(_, rates)| !rates.is_empty()) {
         report.compare(&format!("{} ({} beside)", row.title, peer.name()), &peer.name(), &rates[1], theirs, Goal::None);
     }
     Ok(())
 }
 
-/// The rates of each contestant, a number for each round. A round that nobody counts warms the caches.
+/// The rates of each contestant, a number for each round. A round that nobody counts warms the caches. One that stands
+/// beside and fails is told and left out; it has no rates.
 fn take_turns(row: &Row, options: &Options, contestants: &[(Peer, Server)]) -> Result<Vec<Vec<f64>>> {
     let mut rates = vec![Vec::new(); contestants.len()];
+    let mut failed = vec![false; contestants.len()];
     for round in 0..=options.rounds {
-        for ((peer, server), rates) in contestants.iter().zip(&mut rates) {
+        for (at, (peer, server)) in contestants.iter().enumerate() {
+            if failed[at] {
+                continue;
+            }
             let seconds = if round == 0 { 1 } else { options.seconds };
-            let rate = wrk::measure(server.address, row.file, row.connections, options.connections, seconds)
-                .map_err(|error| format!("{}: {error}", peer.name()))?;
-            if round > 0 {
-                rates.push(rate);
+            match wrk::measure(server.address, row.file, row.connections, options.connections, seconds) {
+                Ok(rate) if round > 0 => rates[at].push(rate),
+                Ok(_) => {}
+                Err(error) if at < 2 => return Err(format!("{}: {error}", peer.name())),
+                Err(error) => {
+                    println!("  {} is left out: {error}", peer.name());
+                    failed[at] = true;
+                    rates[at].clear();
+                }
             }
         }
     }
