@@ -86,6 +86,22 @@ pub fn of_machine(before: &Moment, after: &Moment) -> Vec<Warning> {
     warnings
 }
 
+/// What is to be said when the run that this one is compared with had another machine under it.
+pub fn of_earlier(now: &[(&'static str, String)], earlier: &[(String, String)]) -> Option<Warning> {
+    let was = |label: &str| earlier.iter().find(|(other, _)| other == label).map(|(_, text)| text);
+    let differing = ["Processor", "Memory", "Kernel"].into_iter().filter_map(|label| {
+        let now = now.iter().find(|(other, _)| *other == label).map(|(_, text)| text)?;
+        let was = was(label).filter(|was| *was != now)?;
+        Some(format!("{label} {was}, now {now}"))
+    });
+    let differing: Vec<String> = differing.collect();
+    (!differing.is_empty()).then(|| Warning {
+        symptom: format!("the earlier run had another machine: {}", differing.join("; ")),
+        cause: "a difference may be the machine's",
+        remedy: "compare runs on one machine to learn about a program",
+    })
+}
+
 /// A tail of more than so many medians is long; rounds that differ by more than this factor disagree.
 const LONG: f64 = 4.0;
 const APART: f64 = 1.5;
@@ -162,6 +178,19 @@ mod tests {
         let calm = Moment { load: 0.1, processors: 2, ..Moment::default() };
         let after = Moment { ticks: 1000, stolen: 3, ..calm.clone() };
         assert_eq!(of_machine(&calm, &after).len(), usize::from(cfg!(debug_assertions)));
+    }
+
+    #[test]
+    fn an_earlier_run_on_another_machine() {
+        let now = [("Processor", "2 × A".to_owned()), ("Memory", "1.0 GiB".into()), ("Kernel", "6.1".into())];
+        let earlier = |kernel: &str| {
+            let facts = [("Date", "yesterday"), ("Processor", "2 × A"), ("Memory", "1.0 GiB"), ("Kernel", kernel)];
+            facts.map(|(label, text)| (label.to_owned(), text.to_owned()))
+        };
+        assert_eq!(of_earlier(&now, &earlier("6.1")), None);
+        let warning = of_earlier(&now, &earlier("5.4")).expect("a warning");
+        assert!(warning.symptom.ends_with("another machine: Kernel 5.4, now 6.1"), "{warning:?}");
+        assert_eq!(of_earlier(&now, &[]), None, "a run that does not tell");
     }
 
     #[test]

@@ -58,6 +58,8 @@ impl Report {
     /// Writes the rest, prints the table, and returns how many experiments met trouble.
     pub fn finish(self, print: fn(&str), interrupted: bool) -> Result<usize, Trouble> {
         let mut all = warnings::of_machine(&self.before, &Moment::now());
+        let earlier = self.earlier.as_ref();
+        all.extend(earlier.and_then(|earlier| warnings::of_earlier(&self.machine.facts, &earlier.facts)));
         all.extend(self.done.iter().flat_map(|(experiment, results)| warnings::of_samples(experiment, results)));
         self.pictures()?;
         self.write("summary.csv", &csv::summary(&self.done))?;
