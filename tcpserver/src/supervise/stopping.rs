@@ -1,0 +1,66 @@
+//! The supervisor is told to stop, and stops.
+
+use super::{Crew, Supervisor};
+use crate::children::Child;
+use crate::listen::Listener;
+use crate::server::MOST_LISTENERS;
+use crate::signals::Manner;
+use crate::stop::Stopping;
+
+impl Supervisor<'_> {
+    /// SIGTERM and SIGINT: gently the first time, at once the second.
+    pub(super) fn heed_stop(&mut self) {
+        if !self.nest.signals.take_stop() {
+            return;
+        }
+        if self.nest.signals.manner() == Manner::Abrupt {
+            self.over = true;
+            return;
+        }
+        match &mut self.stopping {
+            Some(stopping) => stopping.hasten(),
+            None => {
+                for listener in &self.listeners {
+                    // What is queued is served; what is not queued yet finds whoever listens next. The order matters
+                    // for a pool: see `next_connection` in spawn/prefork.rs.
+                    listener.close_queue();
+                    if let Err(error) = listener.set_nonblocking() {
+                        self.log.warning(format_args!("unable to drain {}: {error}", listener.address()));
+                    }
+                }
+                self.stopping = Some(Stopping::begin(self.drain));
+            }
+        }
+    }
+
+    /// While stopping: wakes those who idle, says who is still there, and loses patience in the end.
+    pub(super) fn press_on(&mut self) {
+        let Some(stopping) = &mut self.stopping else { return };
+        let gentle = if let Crew::Vfork(starter) = &self.crew { starter.ends_gently } else { true };
+        let pool = if let Crew::Pool(pool) = &self.crew { Some(pool) } else { None };
+        let client = |child: &Child| match pool.map(|pool| pool.slot(child.slot)) {
+            Some(slot) => slot.is_busy().then(|| slot.peer()),
+            None => Some(child.peer),
+        };
+        stopping.press_on(&self.children, gentle, client, &mut self.log);
+        if stopping.is_impatient() && !stopping.queue_empty {
+            // Whoever were served now would have nobody to end it.
+            if !self.listeners.iter().all(Listener::is_queue_empty) {
+                self.log.warning(format_args!("stopping: no time is left for the connections that are still queued"));
+            }
+            if let Some((_, admitted)) = self.waiting.take() {
+                self.log.warning(format_args!("dropping connection{}", crate::log::Peer(admitted.peer)));
+            }
+            stopping.queue_empty = true;
+            self.accepting = [false; MOST_LISTENERS];
+            self.listeners.iter().for_each(Listener::refuse);
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        let Some(stopping) = &self.stopping else { return false };
+        let waits = self.accepting.contains(&true) || self.waiting.is_some() || !self.porter.is_empty();
+        let queues_empty = self.is_pool() || !waits;
+        (queues_empty && self.children.live() == 0) || stopping.is_over()
+    }
+}
