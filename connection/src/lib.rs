@@ -11,10 +11,12 @@
 mod alarm;
 mod endpoint;
 mod program;
+mod progress;
 
 pub use alarm::Alarm;
 pub use endpoint::Endpoint;
 pub use program::{Programs, Script, Started};
+pub use progress::{LINE, Progress, Stage};
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -53,6 +55,8 @@ pub struct Host<'a> {
     pub pressure: &'a Pressure,
     /// Runs programs for the handler, where that is possible.
     pub programs: Option<Programs>,
+    /// Where the handler tells what it does, if somebody may look.
+    pub progress: Option<&'a Progress>,
 }
 
 /// Which clock (clock_gettime(2)).

@@ -129,6 +129,17 @@ impl<'c> Stream<'c> {
     pub(crate) fn allow(&self, now: Time, settings: &Settings<'_>) {
         let slack = if self.poll { 0 } else { (PIECE / SLOWEST) as u32 };
         self.host.alarm.allow_from(now, settings.longest() + slack);
+        if let Some(progress) = self.host.progress {
+            progress.moved(now);
+        }
+    }
+
+    /// So many more bytes went to the client.
+    #[inline(never)]
+    fn count(&self, bytes: usize) {
+        if let Some(progress) = self.host.progress {
+            progress.sent(bytes as u64);
+        }
     }
 
     /// Waits for bytes until `deadline`.
@@ -170,6 +181,7 @@ impl<'c> Stream<'c> {
         while !first.is_empty() || !second.is_empty() {
             match self.send_once(first, second, more) {
                 Ok(len) => {
+                    self.count(len);
                     bytes += len as u64;
                     let of_first = len.min(first.len());
                     first = first.get(of_first..).unwrap_or_default();
@@ -210,8 +222,9 @@ impl<'c> Stream<'c> {
             self.host.alarm.allow(self.write_timeout.saturating_add(slack));
             match rustix::fs::sendfile(borrow(&self.output), file, Some(&mut offset), want as usize) {
                 Ok(0) => return sent(offset, Err(Failure::Shrunk)),
-                Ok(_) if offset >= end || self.poll => {}
-                Ok(_) => {
+                Ok(len) if offset >= end || self.poll => self.count(len),
+                Ok(len) => {
+                    self.count(len);
                     let now = self.now();
                     let fast = now.micros_since(started) < 1_000_000;
                     piece = if fast { (piece * 2).min(LARGEST_PIECE) } else { SLOW_PIECE };

@@ -39,7 +39,7 @@ fn serve(service: &mut Service<'_>, pressure: &Pressure, requests: &str) -> (Str
     let alarm = Alarm::new(|_| {}, now);
     let fd = Fd(theirs.as_raw_fd());
     let unknown = Endpoint::UNKNOWN;
-    let host = Host { now, alarm: &alarm, pressure, programs: None };
+    let host = Host { now, alarm: &alarm, pressure, programs: None, progress: None };
     let connection = Connection { input: fd, output: fd, peer: unknown, local: unknown, log: None, host: &host };
     let outcome = service.serve(&connection);
     drop(theirs);

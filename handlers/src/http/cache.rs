@@ -14,6 +14,8 @@ use super::mime::Kind;
 pub trait Keep {
     /// Answers are made too, by scripts and from directories, and not only found.
     const MAKES: bool = true;
+    /// Somebody may look at what it does ([`connection::Progress`]), as at no executable that inetd starts.
+    const TELLS: bool = false;
 
     /// Where it is kept.
     fn cache(&mut self) -> Option<&mut Cache>;
@@ -71,6 +73,8 @@ impl<'a> Kept<'a> {
 }
 
 impl Keep for Kept<'_> {
+    const TELLS: bool = true;
+
     fn cache(&mut self) -> Option<&mut Cache> {
         self.cache.as_deref_mut()
     }

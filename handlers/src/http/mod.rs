@@ -34,7 +34,7 @@ pub use cache::{Cache, Full, Keep, Kept};
 pub use log::LogFormat;
 pub use made::Made;
 
-use connection::{Connection, Handler, Outcome, Time};
+use connection::{Connection, Handler, Outcome, Progress as Told, Stage, Time};
 use rustix::fd::OwnedFd;
 
 use crate::io::{Failure, Read, Stream, after};
@@ -191,6 +191,7 @@ impl<K: Keep> Http<'_, K> {
                         // The deadline was for the head: the answer has its own.
                         stream.allow(stream.now(), &self.site.settings);
                     }
+                    tell::<K>(stream, |told| told.request(request.line));
                     let answer = answer::answer(&self.site, &mut self.kept, stream, path, &request);
                     let now = stream.now();
                     self.record(stream, &answer, Some(&request), now.micros_since(progress.began));
@@ -203,6 +204,7 @@ impl<K: Keep> Http<'_, K> {
                     stream.allow(now, &self.site.settings);
                     let deadline = after(now, self.site.settings.idle_timeout);
                     *progress = Progress { began: now, deadline, partial: false, idle: true };
+                    tell::<K>(stream, |told| told.enter(Stage::Kept));
                     continue;
                 }
                 Err(NoRequest::Partial) if receiver.is_full() && !receiver.is_largest() => return None,
@@ -223,6 +225,7 @@ impl<K: Keep> Http<'_, K> {
             } else if !progress.partial {
                 // Part of a head: what is still to come must come before a time that no trickle puts off.
                 progress.partial = true;
+                tell::<K>(stream, |told| told.enter(Stage::Reading));
                 if progress.idle {
                     progress.deadline = after(progress.began, self.site.settings.header_timeout);
                 }
@@ -274,6 +277,13 @@ impl<K: Keep> Http<'_, K> {
             stream.linger();
         }
         if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
+    }
+}
+
+/// Tells those who may look what is done now.
+fn tell<K: Keep>(stream: &Stream<'_>, what: impl FnOnce(&Told)) {
+    if let (true, Some(told)) = (K::TELLS, stream.host.progress) {
+        what(told);
     }
 }
 

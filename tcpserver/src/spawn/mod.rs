@@ -43,7 +43,7 @@ impl Mode<'_> {
 /// What a handler finds around it in a process of this crate.
 #[must_use]
 pub fn child_host(alarm: &Alarm) -> Host<'_> {
-    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), programs: Some(sys::PROGRAMS) }
+    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), programs: Some(sys::PROGRAMS), progress: None }
 }
 
 /// The alarm clock of this process, not set. `fresh` says that the process serves one connection: then time is asked of

@@ -90,6 +90,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
             alarm: &alarm,
             pressure: &pressure,
             programs: P::RUNS_PROGRAMS.then_some(keep::PROGRAMS),
+            progress: None,
         },
     };
     kernel::exit(protocol.serve(&connection).status())
