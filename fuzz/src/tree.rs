@@ -59,8 +59,10 @@ pub fn make(name: &str) -> PathBuf {
         fs::set_permissions(root.join(script), fs::Permissions::from_mode(0o755)).expect("chmod");
     }
     write(&root.join(".hidden"), SECRET);
-    // It is played: what it says is the plan's.
-    write(&root.join(".http-auth"), SECRET);
+    // They are played: what they say is the plan's. A host without one is open, as with fnord.
+    for host in [".http-auth", "h/.http-auth", "default/.http-auth"] {
+        write(&root.join(host), SECRET);
+    }
     write(&root.join("dir/.git/config"), SECRET);
     write(&place.join("secret"), SECRET);
     write(&place.join("beside/secret"), SECRET);
