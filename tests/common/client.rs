@@ -195,6 +195,11 @@ impl Client {
         matches!(peeked, Err(e) if e.kind() == ErrorKind::WouldBlock)
     }
 
+    /// Whether nothing was received that was not taken.
+    pub fn has_nothing(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Our end, as it stands in the server's log.
     pub fn name(&self) -> String {
         self.stream.local_addr().expect("our address").to_string()

@@ -51,6 +51,13 @@ pub fn is_alive(pid: u32) -> bool {
     find(pid).is_some_and(|p| p.state != 'Z')
 }
 
+/// Processor time that a process has used, in the kernel's ticks of 10 ms; 0 for one that is gone.
+pub fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, tail)| tail).split(' ').collect();
+    [11, 12].iter().filter_map(|&at| fields.get(at)?.parse::<u64>().ok()).sum()
+}
+
 /// The open descriptors of a process and what they are. Entries that close while they are read are left out.
 pub fn descriptors(pid: u32) -> BTreeMap<u32, String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeMap::new() };
