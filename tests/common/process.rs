@@ -58,6 +58,13 @@ pub fn ticks(pid: u32) -> u64 {
     [11, 12].iter().filter_map(|&at| fields.get(at)?.parse::<u64>().ok()).sum()
 }
 
+/// Resident memory of a process that it shares with no file, in KiB; 0 for one that is gone.
+pub fn own_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|size| size.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+}
+
 /// The open descriptors of a process and what they are. Entries that close while they are read are left out.
 pub fn descriptors(pid: u32) -> BTreeMap<u32, String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeMap::new() };
