@@ -61,7 +61,7 @@ fn visits(address: SocketAddr, count: usize, what: &str) -> Vec<String> {
                 if number >= count || wrong.len() > 10 {
                     return wrong;
                 }
-                if number > 0 && number % 50_000 == 0 {
+                if number > 0 && number.is_multiple_of(50_000) {
                     say(&format!("{what}: {number} connections after {} s", start.elapsed().as_secs()));
                 }
                 match visit(address, &mut space) {
