@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use tcpserver::Address;
 
 use crate::bench::{self, Bench};
+use crate::limits;
 use crate::settings::{ModeName, Serve};
 
 /// What the user asks for.
@@ -134,6 +135,8 @@ fn serve() -> Command {
                 .default_value("30")
                 .value_parser(value_parser!(u32).range(0..=86_400)),
         ])
+        .next_help_heading(limits::HEADING)
+        .args(limits::options())
         .next_help_heading(TIMEOUTS)
         .args(handler_options(TIMEOUTS))
         .next_help_heading(CONTENT)
@@ -167,7 +170,8 @@ fn serve() -> Command {
         ])
 }
 
-fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+/// An option with a value.
+pub fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     // A negative number is one that is out of range, not an option.
     Arg::new(name).long(name).value_name(value).help(help).allow_negative_numbers(true)
 }

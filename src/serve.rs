@@ -46,6 +46,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
                 ..settings.handler_settings().made
             };
             check_users(&made)?;
+            settings.limits.check_rules()?;
         }
         print(&settings.describe());
         return Ok(ExitCode::SUCCESS);
@@ -54,7 +55,8 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     if settings.inetd {
         return serve_inherited(settings, &types, &confinement, log_file);
     }
-    let mut server = Server::bind(&settings.listen, tuning(settings), limits(settings), log(settings))?;
+    let mut server = Server::bind(&settings.listen, tuning(settings), limits(settings), log(settings))?
+        .with(settings.limits.policy(settings.protocol.refusal()));
     // Asked before a new root hides the answer.
     let own_path = std::env::current_exe();
     let executable = own_path.as_ref().map_or(&b"tine"[..], |path| path.as_os_str().as_bytes());
@@ -66,6 +68,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         confine(&confinement)?;
         check_root(settings, confinement.identity.as_ref())?;
         check_users(&handler_settings.made)?;
+        settings.limits.check_rules()?;
         if settings.mode == ModeName::Vfork && !settings.single {
             program_file = Some(program(settings, &own_path)?);
         } else {

@@ -11,6 +11,7 @@ use handlers::Protocol;
 use tcpserver::Address;
 
 use crate::cli::is_given;
+use crate::limits::{self, Limits};
 
 /// How children are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub struct Serve {
     pub children: u32,
     pub reuse: u32,
     pub max_connections: u32,
+    pub limits: Limits,
     pub drain: u32,
     pub protocol: &'static Protocol,
     /// The handler's own options: name and value.
@@ -87,6 +89,7 @@ impl Serve {
             children: number("children", 64),
             reuse: number("reuse", 0),
             max_connections: number("max-connections", 1000),
+            limits: Limits::from_matches(matches)?,
             drain: number("drain", 30),
             protocol,
             handler: handler_options(matches, protocol)?,
@@ -99,11 +102,11 @@ impl Serve {
             single: matches.get_flag("single"),
             check: matches.get_flag("check"),
         };
-        settings.contradiction(|name| is_given(matches, name)).map_or(Ok(settings), Err)
+        settings.contradiction(|name| is_given(matches, name), limits::given(matches)).map_or(Ok(settings), Err)
     }
 
     /// What cannot be meant together.
-    fn contradiction(&self, given: impl Fn(&str) -> bool) -> Option<String> {
+    fn contradiction(&self, given: impl Fn(&str) -> bool, limit: Option<&str>) -> Option<String> {
         let mode = self.mode.as_str();
         let pool = self.mode == ModeName::Prefork;
         if !pool && (given("children") || given("reuse")) {
@@ -113,6 +116,15 @@ impl Serve {
         }
         if pool && given("max-connections") {
             return Some("in mode prefork as many connections are served as there are children: use --children".into());
+        }
+        if let Some(name) = limit.filter(|_| self.inetd || self.single) {
+            let which = if self.inetd { "--inetd" } else { "--single" };
+            return Some(format!("{which} serves one connection: --{name} has no meaning with it"));
+        }
+        if let Some(name) = limit.filter(|_| pool && self.limits.stand_before_children()) {
+            return Some(format!(
+                "--{name}: a pool's children accept for themselves: use --mode fork or vfork with it"
+            ));
         }
         if self.inetd {
             let names = ["listen", "backlog", "mode", "children", "reuse", "max-connections", "drain", "single"];
@@ -164,6 +176,7 @@ impl Serve {
                 ModeName::Fork | ModeName::Vfork => line("max-connections", &self.max_connections),
             }
             line("drain", &self.drain);
+            self.limits.describe(&mut line);
         }
         line("handler", &self.protocol.name);
         for (name, value) in &self.handler {

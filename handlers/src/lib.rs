@@ -19,6 +19,7 @@ pub mod fuzz;
 pub mod http;
 mod io;
 pub mod options;
+mod refusal;
 mod service;
 mod text;
 pub mod time;

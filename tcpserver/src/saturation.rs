@@ -125,12 +125,12 @@ mod tests {
         saturation.born(2, 2, 2_000_000, 60);
         saturation.reaped(5_000_000);
         saturation.born(2, 2, 6_000_000, 20);
-        let refused = Some([1, 2, 3, 4, 5]);
+        let refused = Some([1, 2, 3, 4, 5, 7, 8]);
         let line = saturation.report(2, 2, &listeners, refused, Some(6), 7_500_000).to_string();
         assert_eq!(
             line,
             "saturation: children 2/2 peak 2 at limit 4.500 s queue 3/7 accepted 9 refused penalty 1 per-ip 2 \
-             per-net 3 rate 4 net-rate 5 proxy 6 spawn mean 40 us max 60 us"
+             per-net 3 rate 4 net-rate 5 rules 7 overload 8 proxy 6 spawn mean 40 us max 60 us"
         );
         saturation.reaped(8_000_000);
         saturation.reaped(8_000_000);

@@ -16,8 +16,9 @@ mod tally;
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use penalty::Penalties;
@@ -30,6 +31,7 @@ use tally::Tally;
 
 use crate::log::{Age, Limiter, Log, Peer};
 use crate::reap::Fate;
+use crate::rules::{Client, RuleFile};
 use crate::sys;
 
 /// A number of connections at once, and what to say to whoever wants more.
@@ -57,6 +59,8 @@ impl FromStr for Cap {
 /// What is limited. Nothing, by default.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// A cdb of rules (tcprules(1)) that say who is denied. While a new file cannot be read, those of the former hold.
+    pub rules: Option<PathBuf>,
     /// Connections at once of a client.
     pub per_ip: Option<Cap>,
     /// Connections at once of a network.
@@ -71,13 +75,19 @@ pub struct Policy {
     pub ip_prefix: Prefixes,
     /// What a network is.
     pub net_prefix: Prefixes,
-    /// For whom none of this holds.
+    /// For whom no number, rate or penalty holds.
     pub exempt: Networks,
+    /// What is said to whoever is turned away, but for those who are denied and those for whom a [`Cap`] has a message of
+    /// its own. Empty to say nothing.
+    pub refusal: &'static [u8],
+    /// At the limit of the service clients are turned away, rather than left in the kernel's queue.
+    pub turns_away: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Policy {
+            rules: None,
             per_ip: None,
             per_net: None,
             rate: None,
@@ -86,16 +96,24 @@ impl Default for Policy {
             ip_prefix: Prefixes::CLIENT,
             net_prefix: Prefixes::NETWORK,
             exempt: Networks::default(),
+            refusal: b"",
+            turns_away: false,
         }
     }
 }
 
 impl Policy {
-    /// Whether anything is limited at all.
+    /// Whether clients are limited at all.
     #[must_use]
     pub fn limits(&self) -> bool {
         let Policy { per_ip, per_net, rate, net_rate, penalty, .. } = self;
         per_ip.is_some() || per_net.is_some() || rate.is_some() || net_rate.is_some() || penalty.is_some()
+    }
+
+    /// Whether there is anything to decide.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.limits() || self.rules.is_some() || self.turns_away
     }
 }
 
@@ -112,14 +130,18 @@ pub enum Reason {
     Rate,
     /// The network does.
     NetRate,
+    /// The rules deny it.
+    Rules,
+    /// The service has no child for anybody.
+    Overload,
 }
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 7;
 
     /// The name of each, in the order of [`Reason::number`].
-    pub const NAMES: [&str; Self::COUNT] = ["penalty", "per-ip", "per-net", "rate", "net-rate"];
+    pub const NAMES: [&str; Self::COUNT] = ["penalty", "per-ip", "per-net", "rate", "net-rate", "rules", "overload"];
 
     /// Which it is, for tables.
     #[must_use]
@@ -130,6 +152,8 @@ impl Reason {
             Reason::PerNet(_) => 2,
             Reason::Rate => 3,
             Reason::NetRate => 4,
+            Reason::Rules => 5,
+            Reason::Overload => 6,
         }
     }
 }
@@ -137,12 +161,15 @@ impl Reason {
 /// The limits at work.
 pub(crate) struct Gate {
     policy: Policy,
+    rules: Option<RuleFile>,
     per_ip: Option<Tally>,
     per_net: Option<Tally>,
     rate: Option<Meter>,
     net_rate: Option<Meter>,
     penalties: Option<Penalties>,
     way_out: WayOut,
+    /// About rules that cannot be read.
+    unreadable: Limiter,
     /// For each reason.
     complaints: [Limiter; Reason::COUNT],
     /// Clients turned away since the start, by reason.
@@ -152,20 +179,37 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate for a service with up to `limit` children; `None` if nothing is limited.
     pub(crate) fn new(policy: Policy, limit: usize) -> io::Result<Option<Self>> {
-        if !policy.limits() {
+        if !policy.is_wanted() {
             return Ok(None);
         }
         Ok(Some(Gate {
+            rules: policy.rules.clone().map(|path| RuleFile::new(path, false)),
             per_ip: policy.per_ip.as_ref().map(|_| Tally::new(limit)).transpose()?,
             per_net: policy.per_net.as_ref().map(|_| Tally::new(limit)).transpose()?,
             rate: policy.rate.map(|rate| Meter::new(rate, limit)).transpose()?,
             net_rate: policy.net_rate.map(|rate| Meter::new(rate, limit)).transpose()?,
             penalties: policy.penalty.clone().map(|penalty| Penalties::new(penalty, limit)).transpose()?,
             way_out: WayOut::default(),
+            unreadable: Limiter::default(),
             complaints: Default::default(),
             refused: [0; Reason::COUNT],
             policy,
         }))
+    }
+
+    /// Whether the rules let `peer` in. Where they cannot be read, those that were read last say so; where none ever were,
+    /// nobody is let in.
+    pub(crate) fn ask_rules(&mut self, peer: sys::Peer, log: &mut Log) -> Result<(), Reason> {
+        let (Some(rules), Some(peer)) = (&mut self.rules, peer) else { return Ok(()) };
+        let refreshed = rules.refresh();
+        let decided = rules.judge(&Client { ip: peer.ip(), host: None, info: None });
+        if let Some(error) = refreshed.as_ref().err().or(decided.as_ref().err())
+            && let Some(more) = self.unreadable.admit()
+        {
+            let instead = if decided.is_ok() { "the rules before it hold" } else { "nobody is let in" };
+            log.warning(format_args!("{}: {instead} ({more} more)", error.plain()));
+        }
+        if decided.is_ok_and(|decision| decision.allow) { Ok(()) } else { Err(Reason::Rules) }
     }
 
     /// Whether `peer` may have a child now. What it costs at a rate is paid with a yes.
@@ -233,16 +277,22 @@ impl Gate {
 
     /// Turns a client away.
     pub(crate) fn turn_away(&mut self, socket: OwnedFd, peer: sys::Peer, reason: Reason, now: u64, log: &mut Log) {
-        let message: &[u8] = match reason {
+        let own: &[u8] = match reason {
             Reason::PerIp(_) => self.policy.per_ip.as_ref().map_or(&[], |cap| &cap.message),
             Reason::PerNet(_) => self.policy.per_net.as_ref().map_or(&[], |cap| &cap.message),
-            Reason::Penalty(_) | Reason::Rate | Reason::NetRate => &[],
+            _ => &[],
+        };
+        let message = match reason {
+            Reason::Rules => &[],
+            _ if own.is_empty() => self.policy.refusal,
+            _ => own,
         };
         self.way_out.show(socket, message, now);
         let number = reason.number();
         self.refused[number] += 1;
-        if let (Some(more), Some(address)) = (self.complaints[number].admit(), peer) {
-            let (peer, why) = (Peer(peer), Explained { reason, policy: &self.policy, ip: address.ip() });
+        if let Some(more) = self.complaints[number].admit() {
+            let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+            let (peer, why) = (Peer(peer), Explained { reason, policy: &self.policy, ip });
             log.warning(format_args!("refused connection{peer}: {}: {why} ({more} more)", Reason::NAMES[number]));
         }
     }
@@ -293,6 +343,8 @@ impl fmt::Display for Explained<'_> {
             Reason::PerNet(live) => write!(f, "{net} has {live}"),
             Reason::Rate => policy.rate.map_or(Ok(()), |rate| write!(f, "{client} had {rate}")),
             Reason::NetRate => policy.net_rate.map_or(Ok(()), |rate| write!(f, "{net} had {rate}")),
+            Reason::Rules => f.write_str("they deny it"),
+            Reason::Overload => f.write_str("no child is free"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! decision sees the one or the other.
 
 mod cdb;
+mod file;
 mod ipv6;
 mod program;
 pub(crate) mod reason;
@@ -20,6 +21,8 @@ use nix::errno::Errno;
 
 use crate::error::Error;
 use cdb::Cdb;
+
+pub(crate) use file::RuleFile;
 
 pub use program::{tcprules, tcprulescheck};
 

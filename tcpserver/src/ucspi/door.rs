@@ -11,7 +11,6 @@ use connection::Outcome;
 
 use super::lookup::{Found, Lookup};
 use super::options::{Settings, Wanted};
-use super::rulefile::RuleFile;
 use super::view::{Known, View};
 use crate::admit::{self, Admitted};
 use crate::environ;
@@ -21,7 +20,7 @@ use crate::log::{Verbosity, shorten};
 use crate::porter::Porter;
 use crate::resources::ResourceLimit;
 use crate::rules::reason::reason;
-use crate::rules::{Client, Decision};
+use crate::rules::{Client, Decision, RuleFile};
 use crate::signals::Signals;
 use crate::spawn::Nest;
 use crate::sys::{self, CStrings, Common, Forked, Launcher, Orders, Peer, Sink, Step};

@@ -9,7 +9,6 @@
 //! | `door.rs` | what becomes of an accepted connection |
 //! | `lookup.rs` | names, asked for in a child |
 //! | `view.rs` | the two ends, as the environment and the log show them |
-//! | `rulefile.rs` | the rules, kept open while their file stays the same |
 //!
 //! A connection takes one of two ways. Where no name is to be asked for, the supervisor decides and the child only
 //! executes: it shares the supervisor's memory ([`crate::spawn`]). Where one is, a forked child asks and decides.
@@ -20,7 +19,6 @@ mod door;
 mod lookup;
 mod more;
 mod options;
-mod rulefile;
 mod table;
 mod view;
 

@@ -5,36 +5,19 @@ use std::str::FromStr;
 
 use super::options::{Opt, Settings, number};
 use crate::error::Error;
-use crate::gate::{self, Cap, Networks, Penalty, Prefixes, Rate};
+use crate::gate::Cap;
 use crate::inherit;
-use crate::lifetime::Lifetime;
 use crate::listen::{Address, Listener, Tuning};
-use crate::porter;
-use crate::proxy::{self, Mode, Trusted};
+use crate::porter::{self, Asked};
 use crate::resources::ResourceLimit;
 use crate::server::MOST_LISTENERS;
 use crate::syslog_sink::Destination;
-
-/// Seconds for a header to arrive; the protocol wants three at least.
-const PROXY_TIMEOUT: u32 = 5;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ucspi) struct More {
     pub listen: Vec<Place>,
-    pub per_ip: Option<Cap>,
-    pub per_net: Option<Cap>,
-    pub rate: Option<Rate>,
-    pub net_rate: Option<Rate>,
-    pub penalty: Option<Penalty>,
-    pub penalty_exits: Vec<u8>,
-    pub ip_prefix: Option<Prefixes>,
-    pub net_prefix: Option<Prefixes>,
-    pub exempt: Networks,
-    pub proxy: Mode,
-    pub proxy_from: Trusted,
-    pub proxy_timeout: Option<u32>,
-    pub lifetime: Option<Lifetime>,
+    pub asked: Asked,
     pub limits: Vec<ResourceLimit>,
     pub chroot: Option<PathBuf>,
     pub titles: bool,
@@ -88,63 +71,12 @@ impl More {
                 return Err("--listen: the same place is given twice".into());
             }
         }
-        let gate = self.gate();
-        let needs = |is_given: bool, option: &str, other: &str, is_there: bool| {
-            if is_given && !is_there { Err(format!("{option}: it needs {other}")) } else { Ok(()) }
-        };
-        needs(!self.exempt.is_empty(), "--exempt", "a limit to be exempt from", gate.limits())?;
-        let by_ip = self.per_ip.is_some() || self.rate.is_some() || self.penalty.is_some();
-        needs(self.ip_prefix.is_some(), "--ip-prefix", "--per-ip, --rate or --penalty", by_ip)?;
-        let by_net = self.per_net.is_some() || self.net_rate.is_some();
-        needs(self.net_prefix.is_some(), "--net-prefix", "--per-net or --net-rate", by_net)?;
-        needs(!self.penalty_exits.is_empty(), "--penalty-exit", "--penalty", self.penalty.is_some())?;
-        let proxy = self.proxy != Mode::Off;
-        needs(proxy, "--proxy-protocol", "--proxy-from", !self.proxy_from.is_empty())?;
-        needs(!self.proxy_from.is_empty(), "--proxy-from", "--proxy-protocol optional or required", proxy)?;
-        needs(self.proxy_timeout.is_some(), "--proxy-timeout", "--proxy-protocol optional or required", proxy)?;
-        if let (Some(ip), Some(net)) = (&self.per_ip, &self.per_net)
-            && ip.most > net.most
-        {
-            return Err(format!(
-                "--per-net: {} is less than the {} of --per-ip, which nobody could reach",
-                net.most, ip.most
-            ));
-        }
-        Ok(())
-    }
-
-    /// Who may have a child.
-    fn gate(&self) -> gate::Policy {
-        let penalty = self.penalty.clone().map(|mut penalty| {
-            self.penalty_exits.iter().for_each(|&status| penalty.count_status(status));
-            penalty
-        });
-        let default = gate::Policy::default();
-        gate::Policy {
-            per_ip: self.per_ip.clone(),
-            per_net: self.per_net.clone(),
-            rate: self.rate,
-            net_rate: self.net_rate,
-            penalty,
-            ip_prefix: self.ip_prefix.unwrap_or(default.ip_prefix),
-            net_prefix: self.net_prefix.unwrap_or(default.net_prefix),
-            exempt: self.exempt.clone(),
-        }
+        self.asked.check()
     }
 
     /// What is asked of the supervisor.
     pub fn policy(&self) -> porter::Policy {
-        let proxy = proxy::Policy {
-            required: self.proxy == Mode::Required,
-            from: self.proxy_from.clone(),
-            timeout: self.proxy_timeout.unwrap_or(PROXY_TIMEOUT),
-        };
-        porter::Policy {
-            gate: self.gate(),
-            proxy: (self.proxy != Mode::Off).then_some(proxy),
-            lifetime: self.lifetime,
-            report: self.report,
-        }
+        porter::Policy { report: self.report, ..self.asked.policy() }
     }
 }
 
@@ -218,7 +150,7 @@ fn cap(value: &[u8]) -> Result<Cap, String> {
 macro_rules! keep {
     ($field:ident) => {
         |settings, value| {
-            settings.more.$field = Some(read(value)?);
+            settings.more.asked.$field = Some(read(value)?);
             Ok(())
         }
     };
@@ -237,11 +169,11 @@ pub(super) const OPTIONS: &[Opt] = &[
         },
     ),
     named("per-ip", "N[:MESSAGE]", "", "at most N programs at once for a client", |settings, value| {
-        settings.more.per_ip = Some(cap(value)?);
+        settings.more.asked.per_ip = Some(cap(value)?);
         Ok(())
     }),
     named("per-net", "N[:MESSAGE]", "", "the same for a network", |settings, value| {
-        settings.more.per_net = Some(cap(value)?);
+        settings.more.asked.per_net = Some(cap(value)?);
         Ok(())
     }),
     named("rate", "N/SECONDS", "", "at most N connections in so many seconds from a client", keep!(rate)),
@@ -254,13 +186,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         keep!(penalty),
     ),
     named("penalty-exit", "STATUS", "", "a program that exits so has crashed too", |settings, value| {
-        settings.more.penalty_exits.push(number(value, 255)? as u8);
+        settings.more.asked.penalty_exits.push(number(value, 255)? as u8);
         Ok(())
     }),
     named("ip-prefix", "V4,V6", "32,64", "how many bits of an address are a client", keep!(ip_prefix)),
     named("net-prefix", "V4,V6", "24,56", "how many bits of an address are a network", keep!(net_prefix)),
     named("exempt", "NETWORK", "", "none of these limits hold for NETWORK", |settings, value| {
-        settings.more.exempt.add(text(value)?)
+        settings.more.asked.exempt.add(text(value)?)
     }),
     named(
         "proxy-protocol",
@@ -268,7 +200,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         "off",
         "off, optional or required: connections of balancers begin with a PROXY header; with required, all do",
         |settings, value| {
-            settings.more.proxy = read(value)?;
+            settings.more.asked.proxy = read(value)?;
             Ok(())
         },
     ),
@@ -277,12 +209,12 @@ pub(super) const OPTIONS: &[Opt] = &[
         "NETWORK",
         "",
         "balancers are there; unix stands for whoever connects to a Unix socket",
-        |settings, value| settings.more.proxy_from.add(text(value)?),
+        |settings, value| settings.more.asked.proxy_from.add(text(value)?),
     ),
     named("proxy-timeout", "SECONDS", "5", "how long to wait for a PROXY header", |settings, value| {
         let seconds = number(value, 3600)?;
-        settings.more.proxy_timeout = Some(seconds).filter(|&seconds| seconds >= 3);
-        settings.more.proxy_timeout.map(drop).ok_or_else(|| format!("{seconds} is not from 3 to 3600"))
+        settings.more.asked.proxy_timeout = Some(seconds).filter(|&seconds| seconds >= 3);
+        settings.more.asked.proxy_timeout.map(drop).ok_or_else(|| format!("{seconds} is not from 3 to 3600"))
     }),
     named(
         "lifetime",

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use super::{Client, Decision, Rules};
 use crate::error::Error;
-use crate::rules::{Client, Decision, Rules};
 
 /// What tells one file from another, and from what it was before somebody wrote to it.
 type Identity = (u64, u64, u64, (i64, i64), (i64, i64));
@@ -15,30 +15,48 @@ type Identity = (u64, u64, u64, (i64, i64), (i64, i64));
 pub(crate) struct RuleFile {
     path: PathBuf,
     may_be_missing: bool,
-    open: Option<(Identity, Rules)>,
+    /// Which one is open.
+    seen: Option<Identity>,
+    open: Option<Rules>,
 }
 
 impl RuleFile {
     pub(crate) fn new(path: PathBuf, may_be_missing: bool) -> Self {
-        RuleFile { path, may_be_missing, open: None }
+        RuleFile { path, may_be_missing, seen: None, open: None }
     }
 
     /// What holds for a client by the file that has the name now.
     ///
     /// At most one system call while the file stays the same: it is the one that asks whether it does.
     pub(crate) fn decide(&mut self, client: &Client<'_>) -> Result<Decision, Error> {
-        let now = self.identity();
-        if self.open.as_ref().is_none_or(|(identity, _)| Some(*identity) != now) {
-            // Asked for before it is opened: if it is replaced in between, this is noticed the next time.
+        if let Err(error) = self.refresh() {
+            // Not those of before.
             self.open = None;
-            match self.open()? {
-                Some(rules) => self.open = Some((now.unwrap_or_default(), rules)),
-                None => return Ok(Decision { allow: true, environment: Vec::new(), key: None }),
-            }
+            return Err(error);
         }
+        self.judge(client)
+    }
+
+    /// Opens the file that has the name now, unless it is open. When it cannot be, what was read before stays, and it is
+    /// tried again the next time.
+    pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        let now = self.identity();
+        if now.is_some() && self.seen == now {
+            return Ok(());
+        }
+        self.seen = None;
+        self.open = self.open()?;
+        // Asked for before it was opened: if it was replaced in between, this is noticed the next time.
+        self.seen = now;
+        Ok(())
+    }
+
+    /// What holds for a client by the file that was read last.
+    pub(crate) fn judge(&self, client: &Client<'_>) -> Result<Decision, Error> {
         match &self.open {
-            Some((_, rules)) => rules.decide(client),
-            None => Ok(Decision { allow: true, environment: Vec::new(), key: None }),
+            Some(rules) => rules.decide(client),
+            None if self.may_be_missing => Ok(Decision { allow: true, environment: Vec::new(), key: None }),
+            None => Err(Error::new("read", self.path.display().to_string(), "no rules were read yet")),
         }
     }
 

@@ -3,8 +3,12 @@
 //!
 //! It is one thing for the loop to call, and each call is nothing where nothing was asked for.
 
+mod asked;
+
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+
+pub use asked::{Asked, PROXY_TIMEOUT};
 
 use crate::admit::Admitted;
 use crate::children::{Child, Children};
@@ -79,7 +83,7 @@ impl Porter {
     fn check(&mut self, admitted: Admitted, log: &mut Log) -> Option<Admitted> {
         let Some(gate) = &mut self.gate else { return Some(admitted) };
         let now = sys::micros();
-        match gate.check(admitted.peer, now) {
+        match gate.ask_rules(admitted.peer, log).and_then(|()| gate.check(admitted.peer, now)) {
             Ok(()) => Some(admitted),
             Err(reason) => {
                 gate.turn_away(admitted.socket, admitted.peer, reason, now, log);
