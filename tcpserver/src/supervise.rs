@@ -4,6 +4,7 @@ mod admitting;
 mod filling;
 mod reaping;
 mod stopping;
+mod turning_away;
 
 use std::fmt;
 use std::io;
@@ -159,6 +160,9 @@ impl<'a> Supervisor<'a> {
         let now = sys::micros();
         let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
         self.hurried = self.hurried && room;
+        let full = !self.hold.is_on(now) && self.is_full_for_good();
+        let patience = if full { self.porter.patience() } else { None };
+        let (looks, patience) = patience.map_or((false, None), |patience| (patience.looks(now), patience.next()));
         self.unheard += 1;
         let let_in = self.unheard > UNHEARD;
         if let_in {
@@ -178,6 +182,7 @@ impl<'a> Supervisor<'a> {
             (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
             self.porter.next().map(|next| next.saturating_sub(now)),
+            patience.filter(|_| !looks).map(|next| next.saturating_sub(now)),
             self.reaper.due().map(|due| due.saturating_sub(now)),
             self.dropped.owes().map(|due| due.saturating_sub(now)),
         ];
@@ -189,7 +194,7 @@ impl<'a> Supervisor<'a> {
             PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
         });
         // While stopping there is nothing to be told: the queues are tried, and a socket that refuses is for ever ready.
-        let watched = if room && self.stopping.is_none() { self.listeners.len() } else { 0 };
+        let watched = if (room || looks) && self.stopping.is_none() { self.listeners.len() } else { 0 };
         // Headers arrive behind the connections that are watched, if any are waited for.
         let arrivals = self.porter.arrivals();
         if let Some(arrivals) = arrivals {

@@ -2,9 +2,12 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream},
+    os::fd::AsRawFd,
     time::Duration,
 };
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 use super::BOUND;
 
@@ -74,8 +77,22 @@ impl Client {
         Client::try_connect(address).unwrap_or_else(|e| panic!("connect to {address}: {e}"))
     }
 
+    /// The same as a client with this address, one of 127.0.0.0/8.
+    #[track_caller]
+    pub fn connect_from(ip: &str, address: SocketAddr) -> Client {
+        let from = SocketAddrV4::new(ip.parse().expect("an address"), 0);
+        let SocketAddr::V4(to) = address else { panic!("{address} is not an IPv4 address") };
+        let client = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        bind(client.as_raw_fd(), &SockaddrIn::from(from)).unwrap_or_else(|e| panic!("bind to {ip}: {e}"));
+        connect(client.as_raw_fd(), &SockaddrIn::from(to)).unwrap_or_else(|e| panic!("connect {ip} to {to}: {e}"));
+        Client::over(TcpStream::from(client)).expect("set it up")
+    }
+
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect_timeout(&address, BOUND)?;
+        Client::over(TcpStream::connect_timeout(&address, BOUND)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_read_timeout(Some(BOUND))?;
         stream.set_write_timeout(Some(BOUND))?;
         stream.set_nodelay(true)?;

@@ -8,6 +8,7 @@
 //! A client on a Unix socket has no address and passes; its right to connect is the directory's to give.
 
 mod ledger;
+mod patience;
 pub mod penalty;
 pub mod rate;
 mod refuse;
@@ -21,6 +22,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub(crate) use patience::Patience;
 use penalty::Penalties;
 pub use penalty::Penalty;
 use rate::Meter;
@@ -168,6 +170,8 @@ pub(crate) struct Gate {
     net_rate: Option<Meter>,
     penalties: Option<Penalties>,
     way_out: WayOut,
+    /// At the limit of the service, where clients are turned away there.
+    patience: Option<Patience>,
     /// About rules that cannot be read.
     unreadable: Limiter,
     /// For each reason.
@@ -190,6 +194,7 @@ impl Gate {
             net_rate: policy.net_rate.map(|rate| Meter::new(rate, limit)).transpose()?,
             penalties: policy.penalty.clone().map(|penalty| Penalties::new(penalty, limit)).transpose()?,
             way_out: WayOut::default(),
+            patience: policy.turns_away.then(Patience::default),
             unreadable: Limiter::default(),
             complaints: Default::default(),
             refused: [0; Reason::COUNT],
@@ -295,6 +300,11 @@ impl Gate {
             let (peer, why) = (Peer(peer), Explained { reason, policy: &self.policy, ip });
             log.warning(format_args!("refused connection{peer}: {}: {why} ({more} more)", Reason::NAMES[number]));
         }
+    }
+
+    /// How long clients wait at the limit of the service, if not for ever.
+    pub(crate) fn patience(&mut self) -> Option<&mut Patience> {
+        self.patience.as_mut()
     }
 
     /// The descriptors of those who are on their way out.

@@ -12,7 +12,7 @@ pub use asked::{Asked, PROXY_TIMEOUT};
 
 use crate::admit::Admitted;
 use crate::children::{Child, Children};
-use crate::gate::{self, Gate};
+use crate::gate::{self, Gate, Patience, Reason};
 use crate::lifetime::{Lifetime, Watch};
 use crate::listen::Listener;
 use crate::log::Log;
@@ -89,6 +89,21 @@ impl Porter {
                 gate.turn_away(admitted.socket, admitted.peer, reason, now, log);
                 None
             }
+        }
+    }
+
+    /// How long clients wait when no child is free, if not for ever.
+    pub(crate) fn patience(&mut self) -> Option<&mut Patience> {
+        self.gate.as_mut()?.patience()
+    }
+
+    /// A connection was accepted for which there is no child: it is told so.
+    pub(crate) fn turn_away(&mut self, admitted: Admitted, log: &mut Log) {
+        if let Some(saturation) = &mut self.saturation {
+            saturation.accepted += 1;
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.turn_away(admitted.socket, admitted.peer, Reason::Overload, sys::micros(), log);
         }
     }
 

@@ -15,6 +15,9 @@ const ALONE: u32 = 8;
 impl Supervisor<'_> {
     /// Accepts a connection; and, if they come in a hurry, those that are queued behind it, which saves a wait for each.
     pub(super) fn admit_queued(&mut self, at: usize) {
+        if self.is_full() {
+            return self.turn_away_queued(at);
+        }
         self.alone = self.alone.saturating_sub(1);
         let mut admitted = 1;
         while self.admit(at) && self.hurried && self.alone == 0 && admitted < BURST {
@@ -25,7 +28,7 @@ impl Supervisor<'_> {
 
     /// Accepts one connection and makes a child for it. Says whether there was one.
     fn admit(&mut self, at: usize) -> bool {
-        if self.children.live() >= self.limit || self.waiting.is_some() {
+        if self.is_full() || self.waiting.is_some() {
             return false;
         }
         let admitted = match admit::accept(&self.listeners[at]) {
@@ -111,12 +114,17 @@ impl Supervisor<'_> {
 
     /// Whether a connection waits for nothing but the time to hold back.
     pub(super) fn can_retry(&self) -> bool {
-        self.waiting.is_some() && self.children.live() < self.limit
+        self.waiting.is_some() && !self.is_full()
     }
 
     /// Whether one more child may be tried.
     pub(super) fn has_room(&self, now: u64) -> bool {
-        self.children.live() < self.limit && !self.hold.is_on(now)
+        !self.is_full() && !self.hold.is_on(now)
+    }
+
+    /// Whether nobody can be served who is not.
+    pub(super) fn is_full(&self) -> bool {
+        self.children.live() >= self.limit
     }
 
     fn register(&mut self, pid: i32, peer: Peer) {

@@ -18,6 +18,11 @@ impl Supervisor<'_> {
         if !self.nest.signals.take_child() && !self.hurried && !is_due {
             return;
         }
+        self.reap_all(now);
+    }
+
+    /// The same without asking whether anybody has ended.
+    pub(super) fn reap_all(&mut self, now: u64) {
         self.tell_failures();
         self.reaper.begin(self.children.live(), self.children.live() >= self.limit, now);
         while let Some(ended) = self.reaper.next() {

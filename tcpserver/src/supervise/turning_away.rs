@@ -1,0 +1,40 @@
+//! The supervisor turns away whom it has no child for, where that was asked for.
+
+use super::Supervisor;
+use crate::admit::{self, Nothing};
+use crate::sys;
+
+/// Up to so many are turned away before the supervisor looks at anything else.
+const BURST: u32 = 64;
+
+impl Supervisor<'_> {
+    /// Whether the service is full, and clients are not to wait for ever.
+    pub(super) fn is_full_for_good(&self) -> bool {
+        self.is_full() && self.waiting.is_none() && self.stopping.is_none()
+    }
+
+    /// Somebody is queued while the service is full: it is left a moment, and then turned away with all who wait.
+    pub(super) fn turn_away_queued(&mut self, at: usize) {
+        let Some(patience) = self.porter.patience() else { return };
+        if !patience.is_over(sys::micros()) {
+            return;
+        }
+        // Who has ended and was not reaped yet has left room.
+        self.reap_all(sys::micros());
+        for _ in 0..BURST {
+            if !self.is_full() {
+                return;
+            }
+            match admit::accept(&self.listeners[at]) {
+                Ok(admitted) => self.porter.turn_away(admitted, &mut self.log),
+                Err(Nothing::Exhausted(error) | Nothing::Closed(error)) => return self.held_up("accept", &error),
+                Err(Nothing::Gone | Nothing::Interrupted) => {
+                    if let Some(patience) = self.porter.patience() {
+                        patience.nobody_waits();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
