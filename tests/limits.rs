@@ -238,3 +238,57 @@ fn told(server: &Server, reason: &str) -> u64 {
     };
     lines.map(|line| u64::from(line.contains(" from ")) + more(line)).sum()
 }
+
+/// One line each, with what is wrong and how to mend it.
+#[test]
+fn contradictions_are_refused() {
+    for (words, says) in [
+        ("--per-ip 0", "--per-ip"),
+        ("--rate 10", "expected CONNECTIONS/SECONDS"),
+        ("--rate 0/10", "expected CONNECTIONS/SECONDS"),
+        ("--per-ip 5 --per-net 3", "--per-net: 3 is less than the 5 of --per-ip"),
+        ("--exempt 10.0.0.0/8", "--exempt: it needs a limit"),
+        ("--per-ip 1 --exempt 10.0.0.1/8", "10.0.0.0/8 is meant?"),
+        ("--penalty 10,5", "expected FIRST"),
+        ("--net-prefix 24,56", "--net-prefix: it needs --per-net or --net-rate"),
+        ("--proxy-protocol required", "--proxy-protocol: it needs --proxy-from"),
+        ("--proxy-from 10.0.0.0/8", "--proxy-from: it needs --proxy-protocol"),
+        ("--proxy-protocol sometimes", "off, optional, required"),
+        ("--proxy-protocol required --proxy-from 10.0.0.1 --proxy-timeout 2", "--proxy-timeout"),
+        ("--lifetime 0", "expected SECONDS"),
+        ("--overload panic", "wait, reject"),
+        ("--inetd --per-ip 3", "--per-ip has no meaning with it"),
+        ("--single --overload reject", "--overload has no meaning with it"),
+    ] {
+        let mode: &[&str] =
+            if words.contains("--inetd") || words.contains("--single") { &[] } else { &["--mode", "fork"] };
+        let output = common::run(Command::new(common::tine()).arg("serve").args(mode).args(words.split(' ')));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(100), "{words}: {said}");
+        assert!(said.starts_with("tine: fatal: ") && said.contains(says), "{words}: {said}");
+        assert_eq!(said.lines().count(), 1, "{words}: {said}");
+    }
+    let site = site();
+    let rules = site.file("rules.cdb", "no cdb");
+    for missing in [rules, site.join("missing.cdb")] {
+        for check in [&["--check"][..], &[]] {
+            let mut command =
+                launch::serve_command(&["--mode", "fork", "--rules", &missing.display().to_string()], site.path());
+            let output = common::run(command.args(check));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(111), "{said}");
+            assert!(said.contains(&format!("tine: fatal: unable to read {}: ", missing.display())), "{said}");
+        }
+    }
+}
+
+#[test]
+fn check_shows_what_holds() {
+    let options =
+        "--check --mode fork --per-ip 3 --rate 10/60 --proxy-protocol optional --proxy-from unix --overload reject";
+    let output = common::run(Command::new(common::tine()).arg("serve").args(options.split(' ')));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for line in ["per-ip: 3", "rate: 10/60", "proxy-protocol: optional", "proxy-timeout: 5", "overload: reject"] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+}
