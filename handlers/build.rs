@@ -18,13 +18,18 @@ const LAYOUT: &str = "src/bin/start/link.ld";
 /// For release: the symbol table is a quarter of the file. rustc's own stripping passes by executables with a layout.
 const STRIP: &str = "-Wl,--strip-all";
 
+/// Where cargo is told so, the symbols stay for a profiler.
+const KEEP: &str = "CARGO_PROFILE_RELEASE_STRIP";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={LAYOUT}");
     for argument in ARGUMENTS {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
-    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+    println!("cargo::rerun-if-env-changed={KEEP}");
+    let keep = std::env::var(KEEP).is_ok_and(|strip| strip == "none");
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") && !keep {
         println!("cargo::rustc-link-arg-bins={STRIP}");
     }
     let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

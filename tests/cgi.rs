@@ -361,6 +361,61 @@ fn hostile_scripts() {
     });
 }
 
+/// RFC 3875 section 6.3: a script's own fields stand once in its head. As in Apache, the last one counts.
+#[test]
+fn what_is_said_twice_is_passed_on_once() {
+    let site = site(&[
+        ("type.cgi", "#!/bin/sh\nprintf 'Content-Type: text/a\\nX-Y: 1\\nX-Y: 2\\ncontent-type: text/b\\n\\nok'\n"),
+        (
+            "place.cgi",
+            "#!/bin/sh\nprintf 'Location: http://a/\\nStatus: 303 A\\nLocation: http://b/\\nStatus: 307 B\\n\\n'\n",
+        ),
+    ]);
+    everywhere(&site, &["--cgi"], |_, server| {
+        let all = |response: &Response, name: &str| {
+            let same = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
+            response.headers.iter().filter(same).map(|(_, value)| value.clone()).collect::<Vec<_>>()
+        };
+        let response = get(server, "/type.cgi").expect(200);
+        assert_eq!(all(&response, "content-type"), ["text/b"]);
+        assert_eq!(all(&response, "x-y"), ["1", "2"]);
+        let response = get(server, "/place.cgi").expect(307);
+        assert_eq!(all(&response, "location"), ["http://b/"]);
+    });
+}
+
+/// A client that closes is missed while the script is silent, and one that only stops sending gets its answer.
+#[test]
+fn a_client_that_leaves_is_missed() {
+    let number = unique();
+    let site = site(&[
+        ("mute.cgi", &format!("#!/bin/sh\nsleep {number}\n")),
+        ("slow.cgi", "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.02; done; printf 'Content-Type: a/b\\n\\nlate'\n"),
+    ]);
+    // Its time is not over within the bound of this test.
+    everywhere(&site, &["--cgi", "--cgi-timeout", "3600"], |_, server| {
+        let mut client = server.connect();
+        client.send("GET /mute.cgi HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_until("the script runs", || !sleepers(&number).is_empty());
+        drop(client);
+        gone(&number);
+        for (version, interim) in [("1.1", true), ("1.0", false)] {
+            let mut client = server.connect();
+            client.send(format!("GET /slow.cgi HTTP/{version}\r\nHost: h\r\nConnection: close\r\n\r\n"));
+            client.finish();
+            if interim {
+                assert_eq!(client.try_head().expect("an interim response").0.status, 100);
+            }
+            site.file("go", "");
+            let (head, _) = client.try_head().expect("the answer");
+            assert_eq!(head.status, 200);
+            let rest = String::from_utf8_lossy(&client.rest().expect("its end")).into_owned();
+            assert!(rest.contains("late"), "{rest}");
+            fs::remove_file(site.join("go")).expect("remove it");
+        }
+    });
+}
+
 /// What was announced and does not come must not look like an answer that is whole.
 #[test]
 fn an_answer_that_breaks_off_is_not_taken_for_whole() {
@@ -527,6 +582,34 @@ fn a_script_is_waited_for() {
         site.file("go", "");
         assert_eq!(client.rest().expect("the rest"), b"begun done");
         assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+/// Where nothing of the system is in sight: a script that is a static program answers from there.
+#[test]
+fn scripts_in_a_new_root() {
+    if !scratch::is_root() {
+        common::say("SKIPPED scripts_in_a_new_root: only root may");
+        return;
+    }
+    for mode in [Mode::Prefork, Mode::OneShot, Mode::Fork] {
+        let site = Scratch::new();
+        site.file("www/hello.txt", "hello\n");
+        // What it is sent it says: so a request brings the script's answer along.
+        let script = site.file("www/echo.cgi", fs::read(common::handler("tine-echo")).expect("a static program"));
+        scratch::set_mode(&script, 0o755);
+        let chroot = site.path().display().to_string();
+        let options = [mode.options(2), ["--cgi", "--chroot", &chroot].map(String::from).to_vec()].concat();
+        let server = Server::ready(launch::serve_command(&options, Path::new("/www")));
+        let said = "Content-Type: text/x\n\nfrom within";
+        let fields = format!("Content-Length: {}\r\n", said.len());
+        let response = ask(&server, "POST", "/echo.cgi", &fields, said.as_bytes()).expect(200);
+        assert_eq!((response.expect_header("content-type"), response.text().as_str()), ("text/x", "from within"));
+        get(&server, "/hello.txt").expect(200);
+        // There is no shell in there.
+        let script = site.file("www/shell.cgi", "#!/bin/sh\n");
+        scratch::set_mode(&script, 0o755);
+        get(&server, "/shell.cgi").expect(502);
     }
 }
 

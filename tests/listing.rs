@@ -93,6 +93,9 @@ fn what_is_listed_is_what_would_be_served() {
     site.symlink("www/outward", "../outside");
     site.symlink("www/upward", "..");
     site.symlink("www/dangling", "nowhere");
+    site.symlink("www/moved", "http://h.example/<new>?a&b");
+    site.symlink("www/other", "=/b.txt");
+    site.symlink("www/secret", "/etc/http://h.example/");
     site.fifo("www/fifo");
     let root = Scratch::new();
     fs::remove_dir(root.path()).expect("make place");
@@ -101,10 +104,13 @@ fn what_is_listed_is_what_would_be_served() {
         let mut client = server.connect();
         let page = get(&mut client, "/", "").expect(200);
         assert_eq!(page.expect_header("content-type"), "text/html; charset=utf-8");
-        assert_eq!(links(&page.text()), ["indexed/", "linked/", "sub/", "A.txt", "b.txt", "link"]);
+        assert_eq!(links(&page.text()), ["indexed/", "linked/", "sub/", "A.txt", "b.txt", "link", "moved", "other"]);
+        assert!(page.text().contains("moved <small>\u{2192} http://h.example/&lt;new&gt;?a&amp;b</small></a><td><td>"));
+        assert!(page.text().contains("other <small>\u{2192} /b.txt</small></a>"));
         assert!(!page.text().contains("href=\"../\""), "nothing lies above the root");
         for link in links(&page.text()) {
-            assert_eq!(get(&mut client, &format!("/{link}"), "").status, 200, "{link}");
+            let expect = if ["moved", "other"].contains(&link.as_str()) { 301 } else { 200 };
+            assert_eq!(get(&mut client, &format!("/{link}"), "").status, expect, "{link}");
         }
         assert_eq!(get(&mut client, "/indexed/", "").text(), "the index");
         let sub = get(&mut client, "/sub/", "").expect(200);
@@ -116,7 +122,9 @@ fn what_is_listed_is_what_would_be_served() {
         assert_eq!((json.expect_header("vary"), page.expect_header("vary")), ("Accept", "Accept"));
         if let Some(names) = names(&json.body) {
             let first: Vec<&str> = names.iter().filter_map(|line| line.split('\t').next()).collect();
-            assert_eq!(first, ["'indexed'", "'linked'", "'sub'", "'A.txt'", "'b.txt'", "'link'"]);
+            assert_eq!(first, ["'indexed'", "'linked'", "'sub'", "'A.txt'", "'b.txt'", "'link'", "'moved'", "'other'"]);
+            assert!(names[6].starts_with("'moved'\tredirect\t./moved\t-\t"), "{}", names[6]);
+            assert!(String::from_utf8_lossy(&json.body).contains("\"target\":\"http://h.example/<new>?a&b\"}"));
             assert!(names[4].starts_with("'b.txt'\tfile\t./b.txt\t5\t") && names[4].ends_with(" GMT"), "{}", names[4]);
             assert!(names[1].starts_with("'linked'\tdirectory\t./linked/\t-\t"), "{}", names[1]);
         }

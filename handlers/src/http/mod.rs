@@ -2,7 +2,8 @@
 //!
 //! In the order of a request: `receive` holds its bytes, `head` and `request` read them; `vhost` and `path` say what it
 //! names, `find` finds that, in the `cache` or as a `file`, and `negotiate` in which coding; `conditional` and `range`
-//! decide how much of it is wanted; `response` and `answer` send it, `log` tells of it.
+//! decide how much of it is wanted; `answer` begins the response, `content` sends the file, `otherwise` what there is
+//! instead; `log` tells of it.
 //!
 //! Steps that are called in one place are still not inlined where that makes the whole smaller: a function that does one
 //! thing keeps what it works with in registers, and its frame is gone before the next one needs space.
@@ -11,7 +12,9 @@ mod answer;
 mod auth;
 mod cache;
 mod cgi;
+mod chunk;
 mod conditional;
+mod content;
 pub(crate) mod file;
 mod find;
 pub(crate) mod head;
@@ -20,6 +23,7 @@ mod log;
 mod made;
 mod mime;
 mod negotiate;
+mod otherwise;
 pub(crate) mod path;
 #[cfg(test)]
 mod properties;

@@ -3,6 +3,8 @@
 //! The directory is `HOST:PORT`, `HOST` or `default` beneath the root, whichever is there first. The port is the one that
 //! the client named, or else the one that the connection came to.
 
+use core::ffi::CStr;
+
 use rustix::fd::{BorrowedFd, OwnedFd};
 
 use super::file;
@@ -48,7 +50,8 @@ pub(crate) fn find(root: BorrowedFd<'_>, path: &mut Path<'_>, host: &[u8], port:
                 return Ok(Place::Directory(directory));
             }
             Err(Status::NotFound)
-                if redirect(root, path, &mut [const { core::mem::MaybeUninit::uninit() }; LINK]).is_some() =>
+                if redirect(root, path.as_c_str(), &mut [const { core::mem::MaybeUninit::uninit() }; LINK])
+                    .is_some() =>
             {
                 return Ok(Place::Elsewhere);
             }
@@ -70,10 +73,10 @@ fn split(host: &[u8]) -> (&[u8], &[u8]) {
 /// says that nothing is to be put behind it (the second value).
 pub(crate) fn redirect<'s>(
     directory: BorrowedFd<'_>,
-    path: &Path<'_>,
+    path: &CStr,
     space: &'s mut [core::mem::MaybeUninit<u8>],
 ) -> Option<(&'s [u8], bool)> {
-    let text = file::link(directory, path.as_c_str(), space)?;
+    let text = file::link(directory, path, space)?;
     // What fills the space was cut.
     match text.strip_prefix(b"=") {
         _ if text.len() >= LINK => None,

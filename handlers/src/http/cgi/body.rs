@@ -11,6 +11,9 @@ use crate::options::decimal;
 /// The longest body without a length: it is gathered in memory, because a script is told the length before it begins.
 const MOST: u64 = 16 << 20;
 
+/// Go on: of no consequence to who does already.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// A body, as far as it was not taken yet.
 pub(crate) struct Body<'r> {
     /// Received and not taken.
@@ -51,7 +54,7 @@ impl<'r> Body<'r> {
     /// Tells the client to go on, if it waits for that.
     pub(crate) fn invite(&mut self, stream: &Stream<'_>) {
         if self.expected && self.held.is_empty() {
-            let _ = stream.send(b"HTTP/1.1 100 Continue\r\n\r\n", &[], false);
+            let _ = stream.send(CONTINUE, &[], false);
         }
         self.expected = false;
     }

@@ -4,9 +4,11 @@ use crate::Text;
 use crate::options::decimal;
 use crate::text::{same, words};
 
-/// Fields that the server decides on: they say how this connection goes on, or stand in the head already.
+/// Fields that the server decides on: they say how this connection goes on, or stand in the head already. What a script
+/// may say once (RFC 3875 section 6.3) stands there once, whatever it wrote: where it is there again, that counts.
 const OURS: &[u8] =
-    b"status content-length connection keep-alive proxy-connection te trailer transfer-encoding upgrade date";
+    b"status content-length connection keep-alive proxy-connection te trailer transfer-encoding upgrade \
+date content-type location";
 
 /// Why there is no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +32,20 @@ pub(crate) struct Head<'h> {
     pub(crate) location: &'h [u8],
     /// How long it says that the body is.
     pub(crate) length: Option<u64>,
-    /// It says what kind of body follows.
-    pub(crate) has_type: bool,
+    /// What kind of body follows; `None` if it does not say.
+    pub(crate) kind: Option<&'h [u8]>,
     fields: &'h [u8],
 }
 
 impl Head<'_> {
     /// Writes the fields that go to the client.
     pub(crate) fn write(&self, to: &mut Text<'_>) {
+        if let Some(kind) = self.kind {
+            to.str("Content-Type: ").bytes(kind).str("\r\n");
+        }
+        if !self.location.is_empty() {
+            to.str("Location: ").bytes(self.location).str("\r\n");
+        }
         for (name, value) in lines(self.fields).filter_map(field) {
             if !words(OURS).any(|ours| same(ours, name)) {
                 to.bytes(name).str(": ").bytes(value).str("\r\n");
@@ -66,7 +74,7 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Reads a head from the beginning of what a script wrote.
 #[inline(never)]
 pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, NoHead> {
-    let mut head = Head { len: 0, code: None, line: b"", location: b"", length: None, has_type: false, fields: b"" };
+    let mut head = Head { len: 0, code: None, line: b"", location: b"", length: None, kind: None, fields: b"" };
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         if !line.ends_with(b"\n") {
             return Err(NoHead::Partial);
@@ -75,7 +83,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, NoHead> {
         head.len += line.len();
         if line == b"\n" || line == b"\r\n" {
             head.fields = bytes.get(..start).unwrap_or_default();
-            let is_head = head.has_type || head.code.is_some() || !head.location.is_empty();
+            let is_head = head.kind.is_some() || head.code.is_some() || !head.location.is_empty();
             return if is_head { Ok(head) } else { Err(NoHead::Bad("no Content-Type, Location or Status")) };
         }
         let (name, value) = lines(line).next().and_then(field).ok_or(NoHead::Bad("a line of its head is no field"))?;
@@ -84,7 +92,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head<'_>, NoHead> {
         } else if same(name, b"location") {
             head.location = value;
         } else if same(name, b"content-type") {
-            head.has_type = true;
+            head.kind = Some(value);
         } else if same(name, b"content-length") {
             let length = decimal(value).filter(|&length| head.length.is_none_or(|other| other == length));
             head.length = Some(length.ok_or(NoHead::Bad("its Content-Length is none"))?);
@@ -130,7 +138,7 @@ mod tests {
     fn heads() {
         for (text, expect) in [
             ("Content-Type: text/plain\n\nbody", "0  None [Content-Type: text/plain|] 26"),
-            ("content-type:a/b\r\n\r\n", "0  None [content-type: a/b|] 20"),
+            ("content-type:a/b\r\n\r\n", "0  None [Content-Type: a/b|] 20"),
             ("Status: 404 Gone fishing\nX-Y: z \n\n", "404  None [X-Y: z|] 34"),
             ("Status: 299\n\n", "299  None [] 13"),
             ("Location: /x?y\n\n", "0 /x?y None [Location: /x?y|] 16"),
@@ -138,6 +146,10 @@ mod tests {
             (
                 "Content-Type: a/b\nConnection: close\nDate: now\nTransfer-Encoding: x\n\n",
                 "0  None [Content-Type: a/b|] 68",
+            ),
+            (
+                "X: 1\nContent-Type: a/b\nLocation: c\nX: 2\ncontent-type: d\nlocation: e\nStatus: 301\nStatus: 302 F\n\n",
+                "302 e None [Content-Type: d|Location: e|X: 1|X: 2|] 95",
             ),
             ("Content-Type: a/b\n", "partial"),
             ("Content-Type", "partial"),

@@ -5,10 +5,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::body::Body;
+use super::body::CONTINUE;
 use super::head::{self, Head, NoHead};
 use super::{Call, Ends, LOCATION, Ran, broken, complain};
 use crate::Text;
 use crate::http::answer::Reply;
+use crate::http::chunk::{self, BEHIND, FRONT};
 use crate::http::response::{self, HEAD};
 use crate::http::status::Status;
 use crate::io::{Sent, borrow};
@@ -16,8 +18,6 @@ use crate::options::HEADER_BYTES;
 
 /// How much is carried at once. The head of a script's answer is at most this long.
 const PIECE: usize = 16 << 10;
-/// Room for the size of a chunk before it, and for a line's end behind.
-const FRAME: usize = 10;
 
 /// How the end of the answer is told to the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
 
     /// Carries until the script has ended, and everything of it with it.
     pub(super) fn run(mut self, started: Started, location: &mut [u8; LOCATION]) -> Ran {
-        let mut space = [0; FRAME + PIECE + 2];
+        let mut space = [0; FRONT + PIECE + BEHIND];
         let mut next = self.carry(&mut space, location);
         if matches!(next, Next::Done) && !self.ended(&started) {
             complain(self.call, "closed its output and went on: it was ended", None);
@@ -85,7 +85,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
         self.reply.made.consumed = self.body.taken;
         match next {
             Next::Done if self.framing == Some(Framing::Chunks) && !self.reply.head_only => {
-                let sent = self.reply.stream.send(b"0\r\n\r\n", &[], false);
+                let sent = self.reply.stream.send(chunk::END, &[], false);
                 Ran::Answered(Sent { bytes: self.sent, end: sent.end })
             }
             Next::Done if matches!(self.framing, Some(Framing::Length(1..))) && !self.reply.head_only => {
@@ -119,6 +119,12 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
         }
     }
 
+    /// Whether the client can be asked if it is still there, by a word that it takes no notice of: an interim response, which
+    /// HTTP/1.1 has before the answer, asked for or not (RFC 9110 section 15.2). Who has gone answers it with a reset.
+    fn may_ask(&self) -> bool {
+        self.framing.is_none() && self.call.request.minor == 1
+    }
+
     /// Both directions, until the script's ends.
     fn carry(&mut self, space: &mut [u8], location: &mut [u8; LOCATION]) -> Next {
         let (client, is_socket) = self.reply.stream.client();
@@ -126,6 +132,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
         let mut store = [0; PIECE];
         let mut pending = 0..0;
         let mut len = 0;
+        let mut asked = false;
         loop {
             let held = self.body.held();
             let waiting = if held.is_empty() { store.get(pending.clone()).unwrap_or_default() } else { held };
@@ -133,12 +140,17 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
                 self.ends.input = None;
             }
             let wants_more = self.ends.input.is_some() && waiting.is_empty();
-            // A socket tells without being asked that both its directions are closed; a pipe that ended would never stop.
-            // What is not waited for is the output once more.
+            // A socket tells without being asked that both its directions are closed, and when asked that the client's is; a
+            // pipe that ended would never stop. What is not waited for is the output once more.
             let nothing = PollFd::new(&self.ends.output, PollFlags::empty());
             let mut on = [PollFd::new(&self.ends.output, PollFlags::IN), nothing.clone(), nothing];
             if wants_more || is_socket {
-                on[1] = PollFd::from_borrowed_fd(client, if wants_more { PollFlags::IN } else { PollFlags::empty() });
+                let flags = match wants_more {
+                    true => PollFlags::IN,
+                    false if asked || !self.may_ask() => PollFlags::empty(),
+                    false => PollFlags::RDHUP,
+                };
+                on[1] = PollFd::from_borrowed_fd(client, flags);
             }
             if let (Some(input), false) = (&self.ends.input, waiting.is_empty()) {
                 on[2] = PollFd::new(input, PollFlags::OUT);
@@ -155,7 +167,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             let [from_script, from_client, to_script] = on.map(|one| one.revents());
             if !from_script.is_empty() {
                 // In the head, behind what there is of it; later from the start. The frame before it stays free.
-                let room = space.get_mut(FRAME + len..FRAME + PIECE).unwrap_or_default();
+                let room = space.get_mut(FRONT + len..FRONT + PIECE).unwrap_or_default();
                 let next = match rustix::io::read(&self.ends.output, room) {
                     Ok(0) if self.framing.is_none() => Next::Instead(Status::BadGateway),
                     Ok(0) => Next::Done,
@@ -176,6 +188,14 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
                 && !from_client.contains(PollFlags::IN)
             {
                 return Next::Broken;
+            }
+            if !wants_more && from_client.contains(PollFlags::RDHUP) {
+                // It will send no more. Whether it still reads, or has gone, is not told before something is sent.
+                asked = true;
+                if self.reply.stream.send(CONTINUE, &[], false).end.is_err() {
+                    return Next::Broken;
+                }
+                continue;
             }
             if wants_more && !from_client.is_empty() {
                 let want = PIECE.min(self.body.left.try_into().unwrap_or(usize::MAX));
@@ -216,7 +236,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             *len = 0;
             return next;
         }
-        let said = space.get(FRAME..FRAME + *len).unwrap_or_default();
+        let said = space.get(FRONT..FRONT + *len).unwrap_or_default();
         // What stands in the head of the answer is written before the body, which is not copied.
         let mut head = [0; PIECE + HEAD + HEADER_BYTES];
         let mut head = Text::new(&mut head);
@@ -257,7 +277,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
         let code = found.code.unwrap_or(if found.location.is_empty() { 200 } else { 302 });
         let has_body = code != 204 && code != 304;
         // Elsewhere, and it did not say that: a page of ours does.
-        let page_wanted = found.code.is_none() && code == 302 && !found.has_type;
+        let page_wanted = found.code.is_none() && code == 302 && found.kind.is_none();
         let framing = match found.length {
             _ if !has_body => Framing::Nothing,
             _ if page_wanted => Framing::Length(0),
@@ -298,22 +318,9 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
         if self.framing == Some(Framing::Nothing) || self.reply.head_only {
             len = 0;
         }
-        let mut start = FRAME + at;
-        let mut end = start + len;
-        if self.framing == Some(Framing::Chunks) && len > 0 {
-            let mut size = [0; FRAME];
-            let mut size = Text::new(&mut size);
-            size.digits(len as u64, 16, 1).str("\r\n");
-            start -= size.as_bytes().len();
-            if let Some(room) = space.get_mut(start..FRAME + at) {
-                room.copy_from_slice(size.as_bytes());
-            }
-            if let Some(room) = space.get_mut(end..end + 2) {
-                room.copy_from_slice(b"\r\n");
-            }
-            end += 2;
-        }
-        let body = space.get(start..end).filter(|_| len > 0).unwrap_or_default();
+        let data = FRONT + at..FRONT + at + len;
+        let framed = if self.framing == Some(Framing::Chunks) { chunk::frame(space, data) } else { data };
+        let body = space.get(framed).unwrap_or_default();
         let sent = self.reply.stream.send(head.unwrap_or_default(), body, false);
         self.sent += len as u64;
         match sent.end {
@@ -325,7 +332,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
     /// A script that writes the whole answer, status line and all (`nph-`: RFC 3875 section 5).
     fn said_raw(&mut self, space: &mut [u8], len: &mut usize) -> Next {
         if self.framing.is_none() {
-            let said = space.get(FRAME..FRAME + *len).unwrap_or_default();
+            let said = space.get(FRONT..FRONT + *len).unwrap_or_default();
             let line = said.strip_prefix(b"HTTP/1.").and_then(|line| line.get(2..5));
             if said.len() < 12 && !said.contains(&b'\n') {
                 return Next::Go;
@@ -335,7 +342,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             self.reply.persistence.keep = false;
             self.framing = Some(Framing::Close);
         }
-        let body = space.get(FRAME..FRAME + *len).unwrap_or_default();
+        let body = space.get(FRONT..FRONT + *len).unwrap_or_default();
         let sent = self.reply.stream.send(body, &[], false);
         self.sent += sent.bytes;
         *len = 0;

@@ -1,7 +1,8 @@
 //! The list of a directory that has no index: `out` sends what is not known to the end before it begins, `window` sorts
 //! without gathering, `page` is how it looks.
 //!
-//! What is listed is what would be served: files and directories, not hidden ones, and no link that leads out of the root.
+//! What is listed is what would be served: files and directories, not hidden ones, links that are redirects with where they
+//! lead, and no link that leads out of the root.
 
 mod out;
 mod page;
@@ -11,12 +12,13 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::answer::Reply;
 use super::request::Request;
 use super::status::Status;
+use super::{file, vhost};
 use crate::Text;
 use crate::http::request::Field;
 use crate::io::Sent;
@@ -62,9 +64,10 @@ pub(crate) fn list(
                 break;
             }
             // It may be gone by now.
-            let Some(stat) = directory.look(item.name) else { continue };
-            let line =
-                Line { name: item.name, directory: item.directory, size: stat.st_size as u64, modified: stat.st_mtime };
+            let mut space = [MaybeUninit::uninit(); vhost::LINK];
+            let Some(seen) = directory.look(item.name, &mut space) else { continue };
+            let (size, modified) = (seen.size, seen.modified);
+            let line = Line { name: item.name, directory: item.directory, size, modified, elsewhere: seen.elsewhere };
             page.line(&mut out, &line, count == 0);
             count += 1;
         }
@@ -100,6 +103,16 @@ fn wants_json(request: &Request<'_>) -> bool {
             .any(|range| range.split(|&byte| byte == b';').next().is_some_and(|range| same(range.trim_ascii(), kind)))
     };
     accepts(b"application/json") && !accepts(b"text/html")
+}
+
+/// What a name leads to.
+struct Seen<'s> {
+    directory: bool,
+    size: u64,
+    /// In seconds since 1970.
+    modified: i64,
+    /// It is a link, and a redirect to this URL.
+    elsewhere: Option<&'s [u8]>,
 }
 
 /// An open directory, and what leads to it.
@@ -138,31 +151,44 @@ impl<'d> Directory<'d> {
                 kept(kind == FileType::Directory, 0)
             }
             FileType::Directory | FileType::RegularFile | FileType::Symlink | FileType::Unknown => {
-                let stat = self.look(name)?;
-                let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                let mut space = [MaybeUninit::uninit(); vhost::LINK];
+                let seen = self.look(name, &mut space)?;
                 match order.by {
-                    Sort::Name => kept(directory, 0),
+                    Sort::Name => kept(seen.directory, 0),
                     // The size of a directory is nothing to compare.
-                    Sort::Size => kept(directory, if directory { 0 } else { stat.st_size }),
-                    Sort::Date => kept(directory, stat.st_mtime),
+                    Sort::Size => kept(seen.directory, if seen.directory { 0 } else { seen.size as i64 }),
+                    Sort::Date => kept(seen.directory, seen.modified),
                 }
             }
             _ => None,
         }
     }
 
-    /// What a name leads to, if that is a file or a directory beneath the root.
-    fn look(&self, name: &[u8]) -> Option<Stat> {
+    /// What a name leads to, if that is a file or a directory beneath the root, or a redirect.
+    fn look<'s>(&self, name: &[u8], link: &'s mut [MaybeUninit<u8>]) -> Option<Seen<'s>> {
         let mut space = [0; super::path::LONGEST + 8];
         let plain = c_string(&mut space, &[name])?;
         let mut stat = rustix::fs::statat(&self.fd, plain, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             let whole = c_string(&mut space, &[b"./", self.path, name])?;
             let flags = OFlags::PATH | OFlags::CLOEXEC;
-            let found = rustix::fs::openat2(self.root, whole, flags, Mode::empty(), BENEATH).ok()?;
-            stat = rustix::fs::fstat(found.as_fd()).ok()?;
+            match rustix::fs::openat2(self.root, whole, flags, Mode::empty(), BENEATH) {
+                Ok(found) => stat = rustix::fs::fstat(found.as_fd()).ok()?,
+                Err(errno) if file::status(errno) == Status::NotFound => {
+                    let (url, _) = vhost::redirect(self.root, whole, link)?;
+                    return Some(Seen { directory: false, size: 0, modified: stat.st_mtime, elsewhere: Some(url) });
+                }
+                Err(_) => return None,
+            }
         }
-        matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory).then_some(stat)
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let seen = Seen {
+            directory: kind == FileType::Directory,
+            size: stat.st_size as u64,
+            modified: stat.st_mtime,
+            elsewhere: None,
+        };
+        matches!(kind, FileType::RegularFile | FileType::Directory).then_some(seen)
     }
 
     /// Back to the first entry.

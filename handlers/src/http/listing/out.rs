@@ -2,6 +2,7 @@
 //! end of the connection.
 
 use super::super::answer::Reply;
+use super::super::chunk::{self, BEHIND, FRONT};
 use super::super::response::{self, HEAD};
 use crate::Text;
 use crate::io::Sent;
@@ -9,13 +10,11 @@ use crate::options::HEADER_BYTES;
 
 /// How much is sent at once.
 const PIECE: usize = 16 << 10;
-/// Room for the size of a chunk in front, and for its end behind.
-const FRONT: usize = 8;
 
 pub(crate) struct Out<'o, 'r, 'c> {
     reply: &'o mut Reply<'r, 'c>,
     kind: &'static str,
-    space: [u8; FRONT + PIECE + 2],
+    space: [u8; FRONT + PIECE + BEHIND],
     len: usize,
     begun: bool,
     chunked: bool,
@@ -26,7 +25,7 @@ impl<'o, 'r, 'c> Out<'o, 'r, 'c> {
     pub(crate) fn new(reply: &'o mut Reply<'r, 'c>, kind: &'static str) -> Self {
         let chunked = reply.persistence.minor == 1;
         let sent = Sent { bytes: 0, end: Ok(()) };
-        Out { reply, kind, space: [0; FRONT + PIECE + 2], len: 0, begun: false, chunked, sent }
+        Out { reply, kind, space: [0; FRONT + PIECE + BEHIND], len: 0, begun: false, chunked, sent }
     }
 
     /// Appends bytes as they are.
@@ -89,21 +88,9 @@ impl<'o, 'r, 'c> Out<'o, 'r, 'c> {
             head.str("\r\n\r\n");
             self.begun = true;
         }
-        let (mut start, mut end) = (FRONT, FRONT + self.len);
-        if self.chunked && self.len > 0 {
-            let mut size = [0; FRONT];
-            let mut size = Text::new(&mut size);
-            size.digits(self.len as u64, 16, 1).str("\r\n");
-            start -= size.as_bytes().len();
-            if let Some(room) = self.space.get_mut(start..FRONT) {
-                room.copy_from_slice(size.as_bytes());
-            }
-            if let Some(room) = self.space.get_mut(end..end + 2) {
-                room.copy_from_slice(b"\r\n");
-            }
-            end += 2;
-        }
-        let body = if self.reply.head_only { &[] } else { self.space.get(start..end).unwrap_or_default() };
+        let data = FRONT..FRONT + self.len;
+        let framed = if self.chunked { chunk::frame(&mut self.space, data) } else { data };
+        let body = if self.reply.head_only { &[] } else { self.space.get(framed).unwrap_or_default() };
         if self.sent.end.is_ok() {
             let settled = self.reply.stream.send(head.as_bytes(), body, false);
             self.sent.end = settled.end;
@@ -117,7 +104,7 @@ impl<'o, 'r, 'c> Out<'o, 'r, 'c> {
     pub(crate) fn end(&mut self) {
         self.flush(true);
         if self.chunked && !self.reply.head_only && self.sent.end.is_ok() {
-            self.sent.end = self.reply.stream.send(b"0\r\n\r\n", &[], false).end;
+            self.sent.end = self.reply.stream.send(chunk::END, &[], false).end;
         }
     }
 }

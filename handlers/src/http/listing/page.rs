@@ -14,6 +14,8 @@ pub(crate) struct Line<'l> {
     pub(crate) size: u64,
     /// In seconds since 1970.
     pub(crate) modified: i64,
+    /// Where it redirects to, if it does.
+    pub(crate) elsewhere: Option<&'l [u8]>,
 }
 
 /// What is around the lines.
@@ -67,11 +69,20 @@ impl Page {
         if self == Page::Json {
             out.str(if first { "\n" } else { ",\n" }).str("{\"name\":\"");
             json(out, line.name);
-            out.str("\",\"type\":\"").str(if line.directory { "directory" } else { "file" }).str("\",\"href\":\"./");
+            let kind = match line.elsewhere {
+                Some(_) => "redirect",
+                None if line.directory => "directory",
+                None => "file",
+            };
+            out.str("\",\"type\":\"").str(kind).str("\",\"href\":\"./");
             url(out, line.name);
             out.str(if line.directory { "/" } else { "" }).str("\",\"mtime\":\"");
             out.text(|text| date.write(text, &IMF));
-            if !line.directory {
+            if let Some(target) = line.elsewhere {
+                out.str("\",\"target\":\"");
+                json(out, target);
+                out.str("\"}");
+            } else if !line.directory {
                 out.str("\",\"size\":").text(|text| {
                     text.decimal(line.size);
                 });
@@ -86,8 +97,13 @@ impl Page {
         let slash = if line.directory { "/" } else { "" };
         out.str(slash).str("\">");
         html(out, line.name);
+        if let Some(target) = line.elsewhere {
+            out.str(" <small>\u{2192} ");
+            html(out, target);
+            out.str("</small>");
+        }
         out.str(slash).str("</a><td>");
-        if !line.directory {
+        if !line.directory && line.elsewhere.is_none() {
             out.text(|text| size(text, line.size));
         }
         out.str("<td>").text(|text| date.write(text, &SHORT));
