@@ -15,7 +15,7 @@ use crate::sys::{Peer, Table};
 pub struct Child {
     /// Its process number; 0 marks a free entry.
     pub pid: i32,
-    /// Its slot in the scoreboard, in prefork mode.
+    /// Its place in the scoreboard.
     pub slot: u32,
     /// The client, where the supervisor accepted the connection.
     pub peer: Peer,

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use connection::{Fd, Handler, Outcome};
+use connection::{Fd, Handler, Host, Outcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::admit::{self, Nothing};
@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::Log;
 use crate::porter::{self, Porter};
+use crate::scoreboard::{Board, Books, Slot};
 use crate::signals::Signals;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, alarm_clock, child_host};
@@ -102,7 +103,9 @@ impl Server {
             signals.hear_requests().map_err(|error| Error::os("handle", "signals", error))?;
         }
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
-        let nest = Nest { one_thread, signals: &signals, host: &child_host(&alarm), access_log };
+        let board = self.board(&mode)?;
+        let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm) };
+        let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
             Mode::Vfork(program) => {
@@ -112,7 +115,8 @@ impl Server {
                 (Crew::Ucspi(Box::new(service.prepare(&signals, self.log.sink()))), self.limits.connections)
             }
             Mode::Prefork { handler, children, reuse } => {
-                (Crew::Pool(Pool::new(handler, children, reuse)?), children as usize)
+                let board = board.ok_or_else(|| Error::new("make", "a pool", "it has no scoreboard"))?;
+                (Crew::Pool(Pool::new(handler, board, children, reuse)), children as usize)
             }
         };
         // The children of a pool wait in accept(2) itself when there is one socket: that one is left to block.
@@ -128,8 +132,19 @@ impl Server {
         let policy = if let Crew::Pool(_) = crew { porter::Policy::default() } else { self.policy };
         let porter = Porter::new(policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
         let limits = Limits { connections: limit, ..self.limits };
-        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter).run(ready);
+        let books = Books::new(board);
+        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books).run(ready);
         Ok(())
+    }
+
+    /// The scoreboard of a service in this mode. It is there to the end of the process: children look at it.
+    fn board(&self, mode: &Mode<'_>) -> Result<Option<&'static Board>, Error> {
+        let Some(manner) = mode.on_board() else { return Ok(None) };
+        let limit =
+            if let Mode::Prefork { children, .. } = mode { *children as usize } else { self.limits.connections };
+        let board = Board::new(manner, limit).map_err(|error| Error::os("make", "the scoreboard", error))?;
+        board.listens(&self.listeners);
+        Ok(Some(Box::leak(Box::new(board))))
     }
 
     /// Serves one connection in this process, without making a child: for debuggers.

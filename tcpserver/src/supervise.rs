@@ -23,6 +23,7 @@ use crate::log::{Limiter, Log};
 use crate::porter::Porter;
 use crate::reaper::Reaper;
 use crate::rules::reason::reason;
+use crate::scoreboard::Books;
 use crate::server::{Limits, MOST_LISTENERS};
 use crate::spawn::Nest;
 use crate::spawn::prefork::Pool;
@@ -65,6 +66,7 @@ pub(crate) struct Supervisor<'a> {
     log: Log,
     hold: Hold,
     porter: Porter,
+    books: Books,
     /// A connection that was accepted and found no child yet, and from which listener: it is next.
     waiting: Option<(usize, Admitted)>,
     /// When a connection was last accepted here, in microseconds.
@@ -83,6 +85,7 @@ pub(crate) struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
+    #[allow(clippy::too_many_arguments, reason = "called once, with what the loop works on")]
     pub(crate) fn new(
         nest: &'a Nest<'a>,
         crew: Crew<'a>,
@@ -91,6 +94,7 @@ impl<'a> Supervisor<'a> {
         listeners: Vec<Listener>,
         mut log: Log,
         porter: Porter,
+        books: Books,
     ) -> Self {
         // The loop writes them before it waits, and before a child could write.
         log.gather();
@@ -107,6 +111,7 @@ impl<'a> Supervisor<'a> {
             log,
             hold: Hold::default(),
             porter,
+            books,
             waiting: None,
             accepted: 0,
             hurried: false,
@@ -220,6 +225,7 @@ impl<'a> Supervisor<'a> {
     /// Something is short. Trying again at once would spin.
     fn held_up(&mut self, verb: &str, error: &io::Error) {
         self.hold.extend(sys::micros());
+        self.books.counters.held_up.add(1);
         let why = if let Crew::Ucspi(_) = self.crew { reason(error) } else { describe(error) };
         self.complain(format_args!("unable to {verb}: {why}"));
     }

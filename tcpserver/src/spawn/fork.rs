@@ -35,6 +35,7 @@ fn serve(
     from: &Listener,
     admitted: &Admitted,
 ) -> ! {
+    nest.leave();
     nest.signals.enter_child();
     // A child that outlives the supervisor must not keep the port from the next one.
     for listener in listeners {

@@ -12,6 +12,7 @@ use connection::{Alarm, Handler, Host};
 
 pub use vfork::Program;
 
+use crate::scoreboard::{Board, Manner};
 use crate::{signals, sys, ucspi};
 
 /// What serves a connection, and in what kind of process.
@@ -40,6 +41,18 @@ impl Mode<'_> {
     }
 }
 
+impl Mode<'_> {
+    /// How it stands on a scoreboard; `None` for a mode that has none.
+    pub(crate) fn on_board(&self) -> Option<Manner> {
+        match self {
+            Mode::Prefork { .. } => Some(Manner::Prefork),
+            Mode::Fork(_) => Some(Manner::Fork),
+            Mode::Vfork(_) => Some(Manner::Vfork),
+            Mode::Ucspi(_) => None,
+        }
+    }
+}
+
 /// What a handler finds around it in a process of this crate.
 #[must_use]
 pub fn child_host(alarm: &Alarm) -> Host<'_> {
@@ -60,4 +73,15 @@ pub(crate) struct Nest<'a> {
     pub(crate) host: &'a Host<'a>,
     /// Where handlers write their log lines.
     pub(crate) access_log: Option<connection::Fd>,
+    /// The scoreboard, if the mode has one.
+    pub(crate) board: Option<&'static Board>,
+}
+
+impl Nest<'_> {
+    /// In a child, first of all: what the supervisor keeps to itself is closed.
+    pub(crate) fn leave(&self) {
+        if let Some(board) = self.board {
+            sys::close(board.descriptor());
+        }
+    }
 }

@@ -12,9 +12,8 @@ use nix::sys::signal::Signal;
 
 use super::Nest;
 use crate::admit::{self, Admitted, Nothing};
-use crate::error::Error;
 use crate::listen::Listener;
-use crate::scoreboard::{self, Slot};
+use crate::scoreboard::{Board, Slot};
 use crate::sys::{self, Forked};
 
 /// The children of a pool, by their slots in the scoreboard.
@@ -22,7 +21,7 @@ pub(crate) struct Pool<'a> {
     supervisor: i32,
     handler: &'a mut dyn Handler,
     reuse: u32,
-    slots: &'static [Slot],
+    board: &'static Board,
     /// Slots without a child.
     free: Vec<u32>,
     /// At which socket the next child begins to look, so that none of them is always the last.
@@ -30,16 +29,15 @@ pub(crate) struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    pub(crate) fn new(handler: &'a mut dyn Handler, children: u32, reuse: u32) -> Result<Self, Error> {
-        let slots = scoreboard::new(children as usize).map_err(|error| Error::os("map", "the scoreboard", error))?;
-        Ok(Pool {
+    pub(crate) fn new(handler: &'a mut dyn Handler, board: &'static Board, children: u32, reuse: u32) -> Self {
+        Pool {
             supervisor: std::process::id().cast_signed(),
             handler,
             reuse,
-            slots,
+            board,
             free: (0..children).rev().collect(),
             turn: 0,
-        })
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -48,7 +46,7 @@ impl<'a> Pool<'a> {
 
     /// What the child in `slot` says of itself.
     pub(crate) fn slot(&self, slot: u32) -> &'static Slot {
-        &self.slots[slot as usize]
+        self.board.slot(slot)
     }
 
     /// The child in `slot` has been reaped. Says whether it left because there was nothing to accept any more, which a
@@ -62,8 +60,7 @@ impl<'a> Pool<'a> {
     /// Makes one more child: its number and slot.
     pub(crate) fn spawn(&mut self, nest: &Nest<'_>, listeners: &[Listener]) -> io::Result<(i32, u32)> {
         let Some(&slot) = self.free.last() else { return Err(io::ErrorKind::StorageFull.into()) };
-        let page = &self.slots[slot as usize];
-        page.clear();
+        self.board.hand_out(slot)?;
         self.turn = (self.turn + 1) % listeners.len();
         match sys::fork(&nest.one_thread)? {
             Forked::Parent(pid) => {
@@ -71,6 +68,8 @@ impl<'a> Pool<'a> {
                 Ok((pid, slot))
             }
             Forked::Child => {
+                nest.leave();
+                let Some(page) = self.board.own() else { sys::exit(Outcome::Fault.status()) };
                 let work = Work { nest, supervisor: self.supervisor, listeners, slot: page, reuse: self.reuse };
                 work.run(self.handler, self.turn)
             }

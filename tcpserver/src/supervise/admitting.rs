@@ -51,6 +51,7 @@ impl Supervisor<'_> {
                 return false;
             }
         };
+        self.books.counters.accepted.add(1);
         let now = sys::micros();
         self.hurried = now.saturating_sub(self.accepted) < HURRY;
         self.accepted = now;
@@ -129,7 +130,9 @@ impl Supervisor<'_> {
 
     fn register(&mut self, pid: i32, peer: Peer) {
         self.reaper.born(pid);
-        self.children.register(Child { pid, peer, started: sys::micros(), ..Child::default() });
+        let started = sys::micros();
+        let slot = self.books.began(pid, peer, started, self.children.live() + 1, self.limit);
+        self.children.register(Child { pid, slot, peer, started, ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);
             self.log.pid(pid, peer);

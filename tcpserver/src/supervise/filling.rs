@@ -14,7 +14,9 @@ impl Supervisor<'_> {
             match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
                     self.reaper.born(pid);
-                    self.children.register(Child { pid, slot, started: sys::micros(), ..Child::default() });
+                    let child = Child { pid, slot, started: sys::micros(), ..Child::default() };
+                    self.books.joined(&child);
+                    self.children.register(child);
                 }
                 Err(error) => failure = Some(error),
             }

@@ -91,6 +91,7 @@ impl Supervisor<'_> {
                 self.listeners.iter().for_each(Listener::refuse);
             }
         }
+        self.books.ended(&child, ended, age);
         self.log.end(&child, ended, age);
         self.porter.ended(&child, ended, &mut self.log);
         if stillborn {

@@ -7,6 +7,7 @@ mod keep;
 mod process;
 mod queue;
 mod raw;
+mod shared;
 mod sink;
 mod table;
 
@@ -25,8 +26,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 pub use process::signal_process;
 pub use queue::queue;
 
-use crate::scoreboard::Slot;
-
+pub use shared::Shared;
 pub use sink::{Beginnings, Sink};
 pub use table::Table;
 
@@ -317,14 +317,6 @@ pub fn reap(which: pid_t) -> Waited {
         major_faults: count(usage.ru_majflt),
     };
     Waited::Ended(pid, status, usage)
-}
-
-/// Memory that children share with the supervisor (MAP_SHARED), zeroed: the scoreboard. Never freed.
-pub fn shared_table(len: usize) -> io::Result<&'static [Slot]> {
-    let table = map::<Slot>(len, libc::MAP_SHARED)?;
-    // SAFETY: the mapping was just made, zeroed, `len` elements long, page-aligned as a Slot must be, and is never
-    // unmapped. A Slot is made of atomic integers: zeroes are valid, and so is whatever another process writes.
-    Ok(unsafe { std::slice::from_raw_parts(table, len) })
 }
 
 fn map<T>(len: usize, flags: c_int) -> io::Result<*mut T> {
