@@ -35,7 +35,7 @@ fn what_is_handed_out_is_that_page_and_a_clean_one() {
         board.hand_out(place).unwrap();
         assert_eq!((own.is_busy(), own.taken()), (false, 0));
         own.begin(None);
-        own.progress().request(b"GET / HTTP/1.1");
+        own.progress().request(b"a request");
         let slot = board.slot(place);
         assert_eq!((slot.is_busy(), slot.taken(), slot.progress().counts().0), (true, 1, 1));
     }
