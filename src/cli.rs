@@ -106,6 +106,9 @@ fn serve() -> Command {
                 .default_value("4096")
                 .value_parser(value_parser!(i32).range(1..=65_535)),
             flag("inetd", "Serve the connection on descriptors 0 and 1, for inetd and tcpserver"),
+            flag("inetd-wait", "Serve at the listening socket on descriptor 0, for inetd's wait"),
+            option("exit-idle", "SECONDS", "With a socket of inetd's or systemd's: leave it to them when\nnobody came for so long [--inetd-wait: 60]")
+                .value_parser(value_parser!(u32).range(1..=86_400)),
         ])
         .next_help_heading(CHILDREN)
         .args([

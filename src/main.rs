@@ -5,6 +5,8 @@ mod cli;
 mod limits;
 mod serve;
 mod settings;
+mod site;
+mod sockets;
 
 use std::process::ExitCode;
 

@@ -4,9 +4,9 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +16,17 @@ use connection::{Connection, Endpoint, Fd, Handler};
 use handlers::Service;
 use handlers::http::Cache;
 use nix::unistd::{AccessFlags, access};
-use tcpserver::confine::{Confinement, Identity, close_inherited, confine, is_root};
+use tcpserver::confine::{Confinement, Identity, confine, is_root};
 use tcpserver::log::Verbosity;
-use tcpserver::{Address, Error, Limits, Listener, Log, Mode, Program, Server, Tuning, alarm_clock, child_host};
+use tcpserver::notify::Manager;
+use tcpserver::{
+    Address, Error, Limits, Listener, Log, Mode, Program, Restart, Server, Tuning, alarm_clock, child_host, upgrade,
+};
 
 use crate::print;
 use crate::settings::{ModeName, Serve};
+use crate::site::{Site, open_log_as_server};
+use crate::sockets::{Sockets, is_same_socket};
 
 /// Log lines of handlers go to descriptor 2, whether it is the original one or a file.
 const STDERR: Fd = Fd(2);
@@ -32,15 +37,23 @@ static CACHE: Mutex<Cache> = Mutex::new(Cache::new());
 
 /// Does what `tine serve` was asked to.
 pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
-    close_inherited()?;
-    // Read before a new root hides it.
+    let sockets = Sockets::take(settings)?;
+    // Both are looked for before a new root hides them.
     let types = types(settings)?;
-    let confinement = Confinement { identity: identity(settings)?, chroot: settings.chroot.clone() };
+    let own_path = std::env::current_exe();
+    let program = upgradable(settings);
+    let confinement = if sockets.are_handed() && !is_root() {
+        // The process before us has given up what is to be given up.
+        Confinement::default()
+    } else {
+        Confinement { identity: identity(settings)?, chroot: settings.chroot.clone() }
+    };
+    let user = confinement.identity.as_ref().map_or("this user", |identity| &identity.name);
     if settings.check {
         // Inside a new root there may be another directory of that name.
         if settings.chroot.is_none() {
-            check_root(settings, confinement.identity.as_ref())?;
-            let own_path = std::env::current_exe().map_err(|error| Error::os("find", "this program", error))?;
+            check_root(settings, user)?;
+            let own_path = own_path.map_err(|error| Error::os("find", "this program", error))?;
             let made = handlers::http::Made {
                 executable: own_path.as_os_str().as_bytes(),
                 ..settings.handler_settings().made
@@ -51,56 +64,95 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         print(&settings.describe());
         return Ok(ExitCode::SUCCESS);
     }
-    let log_file = settings.log.as_deref().map(open_log).transpose()?;
+    // Who follows another process has its log already, and may not be able to open it.
+    let log_file = match settings.log.as_deref().map(open_log_as_server).transpose() {
+        Err(error) if sockets.are_handed() => {
+            log(settings).warning(format_args!("{error}: the log stays where it is"));
+            None
+        }
+        opened => opened?,
+    };
     if settings.inetd {
         return serve_inherited(settings, &types, &confinement, log_file);
     }
-    let mut server = Server::bind(&settings.listen, tuning(settings), limits(settings), log(settings))?
-        .with(settings.limits.policy(settings.protocol.refusal()));
-    // Asked before a new root hides the answer.
-    let own_path = std::env::current_exe();
+    let (tuning, limits, mut predecessor) = (tuning(settings), limits(settings), None);
+    let mut server = match sockets {
+        Sockets::Own => Server::bind(&settings.listen, tuning, limits, log(settings))?,
+        Sockets::Lent(sockets) => Server::adopt(sockets, true, tuning, limits, log(settings))?,
+        Sockets::Handed(handover) => {
+            predecessor = Some(handover.predecessor);
+            Server::adopt(handover.sockets, handover.lent, tuning, limits, log(settings))?
+        }
+    };
+    server = server.with(settings.limits.policy(settings.protocol.refusal()));
+    let manager = Manager::from_environment().unwrap_or_else(|error| {
+        server.log().warning(format_args!("{error}"));
+        None
+    });
     let executable = own_path.as_ref().map_or(&b"tine"[..], |path| path.as_os_str().as_bytes());
-    let mut handler_settings = handlers::Settings { types: &types, ..settings.handler_settings() };
-    handler_settings.made.executable = executable;
+    let executes = settings.mode == ModeName::Vfork && !settings.single;
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut service, mut program_file) = (None, None);
+    let mut program_file = None;
     let prepared = (|| {
         confine(&confinement)?;
-        check_root(settings, confinement.identity.as_ref())?;
-        check_users(&handler_settings.made)?;
-        settings.limits.check_rules()?;
-        if settings.mode == ModeName::Vfork && !settings.single {
-            program_file = Some(program(settings, &own_path)?);
-        } else {
-            service = Some(open_service(settings, &handler_settings)?);
+        let site = Site::open(settings, user, executable, &types, !executes)?;
+        if executes {
+            program_file = Some(self::program(settings, &own_path)?);
         }
-        redirect_stderr(log_file)
+        redirect_stderr(log_file)?;
+        Ok(site)
     })();
-    if let Err(error) = prepared {
-        server.abandon();
-        return Err(error);
-    }
+    let mut site = match prepared {
+        Ok(site) => site,
+        Err(error) => {
+            server.abandon();
+            return Err(error);
+        }
+    };
     tell_identity(settings, &confinement, server.log());
     // A process that serves one connection would fill a cache for nobody.
     if settings.mode == ModeName::Prefork && settings.reuse != 1 && !settings.single {
-        service = service.map(|service| service.with_cache(&mut cache));
+        site = site.with_cache(&mut cache);
     }
+    let site = &site;
+    let mut handler = site;
     let access_log = (!settings.quiet).then_some(STDERR);
     let ready = |listeners: &[Listener]| print(&readiness(settings, listeners));
-    match (&mut service, program_file) {
-        (Some(handler), _) if settings.single => {
-            let outcome = server.run_single(handler, access_log, ready)?;
-            return Ok(ExitCode::from(outcome as u8));
-        }
-        (Some(handler), _) if settings.mode == ModeName::Prefork => {
-            let (children, reuse) = (settings.children, settings.reuse);
-            server.run(Mode::Prefork { handler, children, reuse }, access_log, ready)?;
-        }
-        (Some(handler), _) => server.run(Mode::Fork(handler), access_log, ready)?,
-        (None, Some(program)) => server.run(Mode::Vfork(program), access_log, ready)?,
-        (None, None) => {}
+    if settings.single {
+        let outcome = server.run_single(&mut handler, access_log, ready)?;
+        return Ok(ExitCode::from(outcome as u8));
     }
+    let mode = match (settings.mode, program_file) {
+        (ModeName::Prefork, _) => {
+            Mode::Prefork { handler: &mut handler, children: settings.children, reuse: settings.reuse }
+        }
+        (_, Some(program)) => Mode::Vfork(program),
+        (_, None) => Mode::Fork(&mut handler),
+    };
+    let restart = Restart {
+        reload: Some(Box::new(|log| site.renew(log))),
+        program: Some(program),
+        predecessor,
+        manager,
+        idle: settings.exit_idle,
+    };
+    server.run_restartable(mode, access_log, ready, restart)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What SIGUSR2 starts, or why it cannot.
+fn upgradable(settings: &Serve) -> Result<upgrade::Program, Error> {
+    let failed = |reason: &str, remedy: &str| Error::new("start", "the program anew", reason).remedy(remedy);
+    if settings.chroot.is_some() {
+        return Err(failed("--chroot hides it", "stop this one and start another"));
+    }
+    if settings.inetd_wait {
+        return Err(failed("inetd starts it", "stop this one: the next client has inetd start another"));
+    }
+    if std::process::id() == 1 {
+        return Err(failed("process 1 must stay", "replace the container, or start tine below an init"));
+    }
+    upgrade::Program::own()
 }
 
 /// Whom to become. Never root by accident: started by root and not told whom to become, it is nobody.
@@ -130,13 +182,13 @@ fn tell_identity(settings: &Serve, confinement: &Confinement, log: &mut Log) {
 
 /// Log lines, ours and the handlers', go to descriptor 2: from here on that is the file. Failures before this one are
 /// still told to whoever started us.
-fn redirect_stderr(log_file: Option<File>) -> Result<(), Error> {
+pub fn redirect_stderr(log_file: Option<File>) -> Result<(), Error> {
     let Some(file) = log_file else { return Ok(()) };
     nix::unistd::dup2_stderr(file).map_err(|error| Error::os("redirect", "stderr", error))
 }
 
 /// Whether the user that we are now can read what is to be served.
-fn check_root(settings: &Serve, identity: Option<&Identity>) -> Result<(), Error> {
+pub fn check_root(settings: &Serve, user: &str) -> Result<(), Error> {
     if !settings.protocol.has_root {
         return Ok(());
     }
@@ -144,7 +196,6 @@ fn check_root(settings: &Serve, identity: Option<&Identity>) -> Result<(), Error
         let failure = Error::os("serve", settings.root.display().to_string(), error);
         match error {
             nix::errno::Errno::EACCES => {
-                let user = identity.as_ref().map_or("this user", |identity| &identity.name);
                 failure.remedy(format!("{user} cannot read it: choose another with --user, or open it to all"))
             }
             nix::errno::Errno::ENOTDIR => failure.remedy("name the directory that holds the files"),
@@ -159,7 +210,7 @@ fn check_root(settings: &Serve, identity: Option<&Identity>) -> Result<(), Error
 
 /// Whether the file of users can be read, by the user that we are now, and means something; and whether the program is
 /// there that will look passwords up in it.
-fn check_users(made: &handlers::http::Made<'_>) -> Result<(), Error> {
+pub fn check_users(made: &handlers::http::Made<'_>) -> Result<(), Error> {
     if made.auth.is_empty() {
         return Ok(());
     }
@@ -175,7 +226,7 @@ fn check_users(made: &handlers::http::Made<'_>) -> Result<(), Error> {
 }
 
 /// The table of types that `--mime-types` names, or an empty one.
-fn types(settings: &Serve) -> Result<Vec<u8>, Error> {
+pub fn types(settings: &Serve) -> Result<Vec<u8>, Error> {
     let path = settings.handler_settings().mime_types;
     if path.is_empty() {
         return Ok(Vec::new());
@@ -184,14 +235,14 @@ fn types(settings: &Serve) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| Error::os("read", path.display().to_string(), error))
 }
 
-fn open_log(path: &Path) -> Result<File, Error> {
+pub fn open_log(path: &Path) -> Result<File, Error> {
     // Readable by the group, as logs are; O_APPEND, because many processes write to it.
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o640);
     options.open(path).map_err(|error| Error::os("open the log", path.display().to_string(), error))
 }
 
-fn open_service<'a>(settings: &Serve, handler_settings: &handlers::Settings<'a>) -> Result<Service<'a>, Error> {
+pub fn open_service<'a>(settings: &Serve, handler_settings: &handlers::Settings<'a>) -> Result<Service<'a>, Error> {
     Service::new(settings.protocol, handler_settings).map_err(|error| {
         let path = OsStr::from_bytes(error.path).display().to_string();
         Error::os("open", path, io::Error::from_raw_os_error(error.errno))
@@ -278,7 +329,7 @@ fn serve_inherited(
     log_file: Option<File>,
 ) -> Result<ExitCode, Error> {
     confine(confinement)?;
-    check_root(settings, confinement.identity.as_ref())?;
+    check_root(settings, confinement.identity.as_ref().map_or("this user", |identity| &identity.name))?;
     let own_path = std::env::current_exe();
     let mut handler_settings = handlers::Settings { types, ..settings.handler_settings() };
     handler_settings.made.executable = own_path.as_ref().map_or(&b"tine"[..], |path| path.as_os_str().as_bytes());
@@ -299,11 +350,7 @@ fn serve_inherited(
 
 /// Whether descriptor 2 is the connection too, as it is under inetd: a log line there would go to the client.
 fn stderr_is_the_connection() -> bool {
-    let meta = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
-    match (meta(io::stdin().as_fd()), meta(io::stderr().as_fd())) {
-        (Ok(a), Ok(b)) => a.file_type().is_socket() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
+    is_same_socket(io::stdin().as_fd(), io::stderr().as_fd())
 }
 
 /// Who is at both ends: what a UCSPI server says, else what the socket does. A pipe has no ends, and no timeouts.

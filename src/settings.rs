@@ -8,10 +8,14 @@ use std::str::FromStr;
 
 use clap::ArgMatches;
 use handlers::Protocol;
-use tcpserver::Address;
+use tcpserver::{Address, inherit};
 
 use crate::cli::is_given;
 use crate::limits::{self, Limits};
+use crate::sockets::are_lent;
+
+/// Seconds without a connection after which inetd has its socket back, unless told otherwise.
+const EXIT_IDLE: u32 = 60;
 
 /// How children are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,9 @@ pub struct Serve {
     pub listen: Vec<Address>,
     pub backlog: i32,
     pub inetd: bool,
+    pub inetd_wait: bool,
+    /// Seconds without a connection, after which the service ends.
+    pub exit_idle: Option<u32>,
     pub mode: ModeName,
     pub children: u32,
     pub reuse: u32,
@@ -85,6 +92,11 @@ impl Serve {
             listen: matches.get_many("listen").unwrap_or_default().cloned().collect(),
             backlog: matches.get_one("backlog").copied().unwrap_or(4096),
             inetd: matches.get_flag("inetd"),
+            inetd_wait: matches.get_flag("inetd-wait"),
+            exit_idle: matches
+                .get_one("exit-idle")
+                .copied()
+                .or_else(|| matches.get_flag("inetd-wait").then_some(EXIT_IDLE)),
             mode: matches.get_one("mode").copied().unwrap_or(ModeName::Prefork),
             children: number("children", 64),
             reuse: number("reuse", 0),
@@ -127,10 +139,34 @@ impl Serve {
             ));
         }
         if self.inetd {
-            let names = ["listen", "backlog", "mode", "children", "reuse", "max-connections", "drain", "single"];
+            let names = [
+                "listen",
+                "backlog",
+                "mode",
+                "children",
+                "reuse",
+                "max-connections",
+                "drain",
+                "single",
+                "inetd-wait",
+                "exit-idle",
+            ];
             if let Some(name) = names.into_iter().find(|name| given(name)) {
                 return Some(format!("--inetd serves the connection it is given: --{name} has no meaning with it"));
             }
+        }
+        if self.inetd_wait && (given("listen") || given("backlog") || self.single) {
+            return Some(
+                "--inetd-wait serves at the socket it is given: leave --listen, --backlog and --single out".into(),
+            );
+        }
+        if inherit::manager_hands_over() && (given("listen") || given("backlog") || self.inetd || self.inetd_wait) {
+            let found = "sockets from a service manager are there (LISTEN_FDS)";
+            return Some(format!("{found}: leave --listen, --backlog, --inetd and --inetd-wait out"));
+        }
+        if given("exit-idle") && (self.single || !(self.inetd_wait || are_lent())) {
+            let found = "--exit-idle is for a socket that somebody else keeps";
+            return Some(format!("{found}: with --inetd-wait, or from a service manager (LISTEN_FDS)"));
         }
         if self.single && (given("mode") || given("children") || given("reuse")) {
             return Some("--single makes no children: --mode, --children and --reuse have no meaning with it".into());
@@ -165,8 +201,15 @@ impl Serve {
         if self.inetd {
             line("inetd", &true);
         } else {
-            self.listen.iter().for_each(|address| line("listen", address));
-            line("backlog", &self.backlog);
+            if self.inetd_wait {
+                line("inetd-wait", &true);
+            } else {
+                self.listen.iter().for_each(|address| line("listen", address));
+                line("backlog", &self.backlog);
+            }
+            if let Some(seconds) = &self.exit_idle {
+                line("exit-idle", seconds);
+            }
             line("mode", &self.mode.as_str());
             match self.mode {
                 ModeName::Prefork => {

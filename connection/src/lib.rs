@@ -87,10 +87,15 @@ impl Time {
     }
 }
 
-/// Whether a process is wanted back: one byte of its own, raised when SIGTERM arrives.
+/// Whether a process is wanted back: one byte of its own, raised when a signal arrives.
 pub struct Pressure(AtomicU8);
 
 impl Pressure {
+    /// What idles is ended too. (The handlers' executables write this number themselves, in `start/kernel.rs`.)
+    const DRAIN: u8 = 1;
+    /// What idles may still ask for something.
+    const RETIRE: u8 = 2;
+
     /// No pressure: keep-alive connections may idle.
     #[must_use]
     pub const fn new() -> Self {
@@ -99,13 +104,36 @@ impl Pressure {
 
     /// For a signal handler: from now on this process finishes what it does and leaves.
     pub fn drain(&self) {
-        self.0.store(1, Ordering::Release);
+        self.0.fetch_or(Self::DRAIN, Ordering::Release);
+    }
+
+    /// For a signal handler: this process takes no further connection. The one that it has, if it idles, is not ended
+    /// under the hands of its client, who may be about to ask: the next answer says that it is the last one.
+    pub fn retire(&self) {
+        self.0.fetch_or(Self::RETIRE, Ordering::Release);
+    }
+
+    /// For a supervisor, which hears the same signal and stays: its children begin without it.
+    pub fn stay(&self) {
+        self.0.fetch_and(!Self::RETIRE, Ordering::Release);
     }
 
     /// For children: end this connection at the next boundary between requests.
     #[must_use]
     pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::DRAIN != 0
+    }
+
+    /// For children: the next answer on this connection is the last one.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
+    }
+
+    /// For children: nothing more is to be accepted, whatever is queued.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.0.load(Ordering::Acquire) & Self::RETIRE != 0
     }
 }
 

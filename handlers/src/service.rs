@@ -90,6 +90,11 @@ impl<'a> Service<'a> {
         })
     }
 
+    /// Takes the cache back, for another service.
+    pub fn take_cache(&mut self) -> Option<&'a mut Cache> {
+        if let Any::Http(http) = &mut self.0 { http.take_cache() } else { None }
+    }
+
     fn protocol(&self) -> &'static Protocol {
         match self.0 {
             Any::Http(_) => &crate::http::PROTOCOL,

@@ -23,6 +23,8 @@ pub struct Child {
     pub started: u64,
     /// Whether it was told to end, for its age.
     pub told: Told,
+    /// Whether it is of before a reload, and leaves when it has finished.
+    pub retired: bool,
 }
 
 /// The live children, by process number.

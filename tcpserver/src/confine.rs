@@ -1,6 +1,7 @@
 //! Giving up what is not needed any more once the sockets are there: the root directory, groups, the user.
 
 use std::fs;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, chdir, chroot, getegid, geteuid, setgid, setgroups, setuid};
@@ -83,11 +84,22 @@ fn number(fields: &[String], at: usize) -> Option<u32> {
     fields.get(at)?.parse().ok()
 }
 
-/// Closes every descriptor above 2: none that this process was started with reaches a child or a program.
+/// Closes every descriptor above 2 but these: no other that this process was started with reaches a child or a program.
 ///
 /// The first thing to be done: it closes what is open, whoever opened it.
-pub fn close_inherited() -> Result<(), Error> {
-    sys::close_inherited().map_err(|error| Error::os("close", "the inherited descriptors", error))
+pub fn close_inherited_but(kept: &[RawFd]) -> Result<(), Error> {
+    let mut kept: Vec<u32> = kept.iter().filter_map(|&number| u32::try_from(number).ok()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for next in kept.into_iter().filter(|&number| number > 2).map(Some).chain([None]) {
+        let last = next.map_or(u32::MAX, |next| next - 1);
+        if first <= last {
+            sys::close_inherited(first, last)
+                .map_err(|error| Error::os("close", "the inherited descriptors", error))?;
+        }
+        first = next.unwrap_or(last).saturating_add(1);
+    }
+    Ok(())
 }
 
 /// Whether this process has root's rights.

@@ -18,8 +18,28 @@ const FIRST: i32 = 3;
 /// What says that there are sockets, and for whom. A program that is started later must not take them for its own.
 pub const VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
+/// Whether a service manager hands sockets over to this process. What it said to another, which started us, is not for us.
+#[must_use]
+pub fn manager_hands_over() -> bool {
+    let ours = |pid: &str| pid.parse().is_ok_and(|pid: u32| pid == process::id());
+    env::var("LISTEN_PID").is_ok_and(|pid| ours(&pid)) && env::var_os("LISTEN_FDS").is_some()
+}
+
 /// The sockets from a service manager.
 pub fn from_manager() -> Result<Vec<OwnedFd>, Error> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':').filter(|name| !name.is_empty());
+    let take = |number| {
+        take(number).map_err(|error| match names.next() {
+            Some(name) => error.remedy(format!("it is named {name} in LISTEN_FDNAMES")),
+            None => error,
+        })
+    };
+    numbers_from_manager()?.into_iter().map(take).collect()
+}
+
+/// Their numbers.
+pub fn numbers_from_manager() -> Result<Vec<i32>, Error> {
     let none = |reason: String| Error::new("take", "the service manager's sockets", reason);
     let number = |name: &str| -> Result<i32, Error> {
         let text = env::var(name).map_err(|_| none(format!("{name} is not set")))?;
@@ -33,7 +53,7 @@ pub fn from_manager() -> Result<Vec<OwnedFd>, Error> {
     if !(1..=1024).contains(&count) {
         return Err(none(format!("LISTEN_FDS is {count}")));
     }
-    (FIRST..FIRST + count).map(take).collect()
+    Ok((FIRST..FIRST + count).collect())
 }
 
 /// The listening socket with this number.

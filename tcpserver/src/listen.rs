@@ -99,6 +99,8 @@ pub struct Listener {
     name: Cell<Option<(u64, u64)>>,
     /// Removing the name failed.
     left: Cell<bool>,
+    /// Others listen here too, or will: nothing may be done to the socket that is not for this process alone.
+    lent: Cell<bool>,
 }
 
 impl Listener {
@@ -135,7 +137,7 @@ impl Listener {
             Address::Tcp(_) => None,
             Address::Unix(path) => identity(path),
         };
-        Ok(Listener { socket, address, tuning, name: Cell::new(name), left: Cell::new(false) })
+        Ok(Listener { socket, address, tuning, name: Cell::new(name), left: Cell::new(false), lent: Cell::new(false) })
     }
 
     /// Listens on a socket that somebody else made; see [`crate::inherit`]. Its name and its options are theirs.
@@ -148,7 +150,47 @@ impl Listener {
             let object = format!("descriptor {}", socket.as_raw_fd());
             return Err(Error::new("listen on", object, "it is neither a TCP nor a Unix socket"));
         };
-        Ok(Listener { socket, address, tuning: Tuning::default(), name: Cell::new(None), left: Cell::new(false) })
+        let tuning = Tuning::default();
+        Ok(Listener { socket, address, tuning, name: Cell::new(None), left: Cell::new(false), lent: Cell::new(true) })
+    }
+
+    /// The same, with what connections inherit from it: that is for those who serve to say.
+    pub fn adopt_tuned(socket: OwnedFd, tuning: Tuning) -> Result<Self, Error> {
+        let listener = Listener { tuning, ..Listener::adopt(socket)? };
+        let tuned = if let Address::Tcp(_) = listener.address {
+            tune(&listener.socket, tuning)
+        } else {
+            set_timeouts(&listener.socket, tuning)
+        };
+        tuned.map_err(|error| Error::os("set up", listener.address.to_string(), error))?;
+        Ok(listener)
+    }
+
+    /// Takes over from a process of ours that is about to give way: the socket is our own, and so is its name as soon as
+    /// [`Listener::take_over_name`] says so.
+    pub(crate) fn take_over(self) -> Self {
+        // Only the length of the queue, which may have been changed since: it listens already, so this cannot fail.
+        let _ = sys::listen(self.socket.as_fd(), self.tuning.backlog);
+        self.lent.set(false);
+        self
+    }
+
+    /// From now on the name of a Unix socket is this process's to remove.
+    pub(crate) fn take_over_name(&self) {
+        if let (Address::Unix(path), false) = (&self.address, self.lent.get()) {
+            self.name.set(identity(path));
+        }
+    }
+
+    /// Another process serves here: socket and name are left as they are.
+    pub(crate) fn hand_over(&self) {
+        self.name.set(None);
+        self.lent.set(true);
+    }
+
+    /// Whether others listen here too, or will.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent.get()
     }
 
     /// The address with the port that the kernel chose.
@@ -193,6 +235,12 @@ impl Listener {
         fcntl(&self.socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop)
     }
 
+    /// The contrary: whoever made the socket may have had other plans.
+    pub(crate) fn set_blocking(&self) -> nix::Result<()> {
+        let flags = OFlag::from_bits_retain(fcntl(&self.socket, FcntlArg::F_GETFL)?);
+        fcntl(&self.socket, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+    }
+
     /// Whether [`Listener::set_nonblocking`] was called, in any of them.
     pub(crate) fn is_nonblocking(&self) -> bool {
         fcntl(&self.socket, FcntlArg::F_GETFL).is_ok_and(|flags| flags & OFlag::O_NONBLOCK.bits() != 0)
@@ -222,6 +270,9 @@ impl Listener {
     /// The queue was found empty: whoever connects now is refused at once, rather than left to wait for the last child
     /// that holds the socket.
     pub(crate) fn refuse(&self) {
+        if self.lent.get() {
+            return;
+        }
         // Fails when it was done before.
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
     }
@@ -266,6 +317,11 @@ fn set_up(socket: &OwnedFd, address: SocketAddr, tuning: Tuning) -> nix::Result<
         let dual = ip.is_unspecified() || ip.to_ipv4_mapped().is_some();
         setsockopt(socket, sockopt::Ipv6V6Only, &!dual)?;
     }
+    tune(socket, tuning)
+}
+
+/// What connections inherit.
+fn tune(socket: &OwnedFd, tuning: Tuning) -> nix::Result<()> {
     if tuning.no_delay {
         setsockopt(socket, sockopt::TcpNoDelay, &true)?;
     }

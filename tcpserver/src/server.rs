@@ -1,6 +1,6 @@
 //! A server: from addresses to a supervised service.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use connection::{Fd, Handler, Host, Outcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::Log;
 use crate::porter::{self, Porter};
+use crate::restart::Restart;
 use crate::scoreboard::{Board, Books, Slot};
 use crate::signals::Signals;
 use crate::spawn::prefork::Pool;
@@ -70,6 +71,20 @@ impl Server {
         Server { policy, ..self }
     }
 
+    /// Serves at sockets that somebody else made: lent to us, or left to us by a process that we replace.
+    pub fn adopt(sockets: Vec<OwnedFd>, lent: bool, tuning: Tuning, limits: Limits, log: Log) -> Result<Self, Error> {
+        if sockets.is_empty() || sockets.len() > MOST_LISTENERS {
+            let reason = format!("there are {}, 1 to {MOST_LISTENERS} are possible", sockets.len());
+            return Err(Error::new("listen on", "inherited sockets", reason));
+        }
+        let adopt = |socket| {
+            let listener = Listener::adopt_tuned(socket, tuning)?;
+            Ok(if lent { listener } else { listener.take_over() })
+        };
+        let listeners = sockets.into_iter().map(adopt).collect::<Result<_, Error>>()?;
+        Ok(Server { listeners, limits, policy: porter::Policy::default(), log })
+    }
+
     /// A server over sockets that listen already.
     pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
         Server { listeners, limits, policy: porter::Policy::default(), log }
@@ -96,11 +111,25 @@ impl Server {
     ///
     /// Children do not return from here. The process must have one thread: it forks.
     pub fn run(self, mode: Mode<'_>, access_log: Option<Fd>, ready: impl FnOnce(&[Listener])) -> Result<(), Error> {
+        self.run_restartable(mode, access_log, ready, Restart::default())
+    }
+
+    /// The same for a service that can do more than serve.
+    pub fn run_restartable<'a>(
+        self,
+        mode: Mode<'a>,
+        access_log: Option<Fd>,
+        ready: impl FnOnce(&[Listener]),
+        restart: Restart<'a>,
+    ) -> Result<(), Error> {
         let one_thread = OneThread::check()
             .map_err(|threads| Error::new("fork", "children", format!("this process has {threads} threads")))?;
         let mut signals = Signals::install(mode.manner()).map_err(|error| Error::os("handle", "signals", error))?;
         if self.policy.report.is_some() {
             signals.hear_requests().map_err(|error| Error::os("handle", "signals", error))?;
+        }
+        if restart.wants_signals() {
+            signals.hear_restarts().map_err(|error| Error::os("handle", "signals", error))?;
         }
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let board = self.board(&mode)?;
@@ -120,12 +149,10 @@ impl Server {
             }
         };
         // The children of a pool wait in accept(2) itself when there is one socket: that one is left to block.
-        if !matches!(crew, Crew::Pool(_)) || self.listeners.len() > 1 {
-            for listener in &self.listeners {
-                listener
-                    .set_nonblocking()
-                    .map_err(|error| Error::os("set up", listener.address().to_string(), error))?;
-            }
+        let blocks = matches!(crew, Crew::Pool(_)) && self.listeners.len() == 1;
+        for listener in &self.listeners {
+            let set = if blocks { listener.set_blocking() } else { listener.set_nonblocking() };
+            set.map_err(|error| Error::os("set up", listener.address().to_string(), error))?;
         }
         let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
         // A pool's children accept for themselves, and nobody can stand before them.
@@ -133,7 +160,9 @@ impl Server {
         let porter = Porter::new(policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
         let limits = Limits { connections: limit, ..self.limits };
         let books = Books::new(board);
-        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books).run(ready);
+        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books)
+            .with_restart(restart)
+            .run(ready);
         Ok(())
     }
 

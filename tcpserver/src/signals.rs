@@ -9,6 +9,8 @@
 //! | SIGSEGV, SIGBUS | default | default: a crash is a crash | default |
 //! | SIGPIPE | ignored: the error of the write says it | ignored | default |
 //! | SIGUSR1 | default; says how full the service is, where that was asked for | default | default |
+//! | SIGHUP | default; reads its files anew, where it can | default; with the supervisor: take no further connection, and end this one behind its next answer | default; blocked if it ends gently |
+//! | SIGUSR2 | default; starts the program anew, where it can | default; nothing | default; blocked if it ends gently |
 //!
 //! That is [`Manner::Gentle`]. As ucspi-tcp does it ([`Manner::Abrupt`]), SIGTERM ends the supervisor at once and leaves
 //! its children alone, and every signal but SIGCHLD, SIGTERM and SIGPIPE is what it was when we were started.
@@ -76,6 +78,8 @@ pub struct Signals {
     child: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     report: Option<Arc<AtomicBool>>,
+    /// SIGHUP and SIGUSR2, where they mean something.
+    restart: Option<[Arc<AtomicBool>; 2]>,
     /// The mask that the process was started with.
     original: SigSet,
     /// While waiting: all of ours are let in.
@@ -117,7 +121,7 @@ impl Signals {
         }
         let mut hurried = open;
         hurried.add(Signal::SIGCHLD);
-        Ok(Signals { manner, child, stop, report: None, original, open, hurried })
+        Ok(Signals { manner, child, stop, report: None, restart: None, original, open, hurried })
     }
 
     /// Takes SIGUSR1 as a wish to be told how full the service is.
@@ -130,6 +134,42 @@ impl Signals {
         signal_hook::flag::register(libc::SIGUSR1, Arc::clone(&flag))?;
         self.report = Some(flag);
         Ok(())
+    }
+
+    /// Takes SIGHUP as a wish to read the files anew, and SIGUSR2 to start the program anew. In children SIGHUP says that
+    /// no further connection is to be taken.
+    pub(crate) fn hear_restarts(&mut self) -> io::Result<()> {
+        const BOTH: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
+        let blocked: SigSet = BOTH.into_iter().collect();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
+        let flags = BOTH.map(|_| Arc::new(AtomicBool::new(false)));
+        for (signal, flag) in BOTH.into_iter().zip(&flags) {
+            signal_hook::flag::register(signal as i32, Arc::clone(flag))?;
+            self.open.remove(signal);
+            self.hurried.remove(signal);
+        }
+        sys::retire_on_signal(libc::SIGHUP, &PRESSURE)?;
+        self.restart = Some(flags);
+        Ok(())
+    }
+
+    /// Whether SIGHUP says to children what it says in [`Signals::hear_restarts`].
+    pub(crate) fn hears_restarts(&self) -> bool {
+        self.restart.is_some()
+    }
+
+    /// Whether it was asked to read its files anew since this was last asked.
+    pub(crate) fn take_reload(&self) -> bool {
+        let asked = self.restart.as_ref().is_some_and(|[reload, _]| take(reload));
+        if asked {
+            PRESSURE.stay();
+        }
+        asked
+    }
+
+    /// Whether it was asked to start the program anew since this was last asked.
+    pub(crate) fn take_upgrade(&self) -> bool {
+        self.restart.as_ref().is_some_and(|[_, upgrade]| take(upgrade))
     }
 
     /// Whether it was asked how full the service is since this was last asked.
@@ -186,11 +226,16 @@ impl Signals {
     }
 
     /// The mask for programs: that which this process was started with. One that `ends_gently` begins with SIGTERM
-    /// blocked, so that it is not ended by it before it could say so.
+    /// blocked, so that it is not ended by it before it could say so; and who signals a whole service with SIGHUP or
+    /// SIGUSR2 does not mean to end it.
     pub(crate) fn program_mask(&self, ends_gently: bool) -> SigSet {
         let mut mask = self.original;
         if ends_gently {
             mask.add(Signal::SIGTERM);
+            if self.restart.is_some() {
+                mask.add(Signal::SIGHUP);
+                mask.add(Signal::SIGUSR2);
+            }
         }
         mask
     }

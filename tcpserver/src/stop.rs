@@ -19,9 +19,33 @@ const SECOND_THOUGHT: u64 = 300_000;
 /// How many children a roll-call names.
 const NAMED: usize = 10;
 
+/// Whose are the connections that are still queued?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sockets {
+    /// They are served before the end, and then nobody listens any more.
+    Ours,
+    /// They are for whoever accepts at the same sockets, now or later.
+    Others,
+}
+
+/// What signals mean to children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Know {
+    /// The end, as to any program.
+    Nothing,
+    /// SIGTERM: finish what you do.
+    Drain,
+    /// SIGHUP too: take no further connection.
+    Retire,
+}
+
 /// How far a stop has come.
 pub(crate) struct Stopping {
     began: u64,
+    sockets: Sockets,
+    /// Told to stop, rather than having left by itself to make room.
+    told: bool,
+    drain: u64,
     nudge: u64,
     roll_call: u64,
     /// When those who are left are told to end.
@@ -34,17 +58,33 @@ pub(crate) struct Stopping {
 
 impl Stopping {
     /// A stop that gives open connections `drain` seconds.
-    pub(crate) fn begin(drain: u32) -> Self {
+    pub(crate) fn begin(drain: u32, sockets: Sockets, told: bool) -> Self {
         let now = sys::micros();
-        let deadline = now + u64::from(drain) * 1_000_000;
-        Stopping { began: now, nudge: now, roll_call: now, deadline, last_steps: (deadline, 0), queue_empty: false }
+        let drain = u64::from(drain) * 1_000_000;
+        let deadline = now + drain;
+        Stopping {
+            began: now,
+            sockets,
+            told,
+            drain,
+            nudge: now,
+            roll_call: now,
+            deadline,
+            last_steps: (deadline, 0),
+            queue_empty: sockets == Sockets::Others,
+        }
     }
 
     /// No more patience, if this is a second thought: timeout(1) and many a script signal a process and then its group,
     /// and mean one signal.
     pub(crate) fn hasten(&mut self) {
         let now = sys::micros();
-        if now >= self.began + SECOND_THOUGHT {
+        if !self.told {
+            // The first that we hear of it: who is still here has the same time as others whose service is stopped.
+            (self.told, self.began, self.nudge) = (true, now, now);
+            self.deadline = now + self.drain;
+            self.last_steps.0 = self.deadline;
+        } else if now >= self.began + SECOND_THOUGHT {
             self.last_steps = (now, 1);
             self.deadline = 0;
         }
@@ -65,21 +105,31 @@ impl Stopping {
         self.last_steps.1 > 2
     }
 
-    /// Does what is due. `gentle` says that SIGTERM means `finish what you do` to them, as it does not to any program;
-    /// `client` says whom a child serves, and `None` if it serves nobody.
+    /// What children are told with.
+    fn words(&self, know: Know) -> &'static [Signal] {
+        match (know, self.sockets) {
+            (Know::Nothing, _) => &[],
+            (Know::Drain, _) | (Know::Retire, Sockets::Ours) => &[Signal::SIGTERM],
+            // The queue is not for them any more, which SIGTERM does not say.
+            (Know::Retire, Sockets::Others) if self.told => &[Signal::SIGHUP, Signal::SIGTERM],
+            // And nobody is in a hurry.
+            (Know::Retire, Sockets::Others) => &[Signal::SIGHUP],
+        }
+    }
+
+    /// Does what is due. `know` says which signals they understand; `client` says whom a child serves, and `None` if it
+    /// serves nobody.
     pub(crate) fn press_on(
         &mut self,
         children: &Children,
-        gentle: bool,
+        know: Know,
         client: impl Fn(&Child) -> Option<sys::Peer>,
         log: &mut Log,
     ) {
         let now = sys::micros();
         if now >= self.nudge {
             self.nudge = now + NUDGE;
-            if gentle {
-                signal_all(children, Signal::SIGTERM);
-            }
+            self.words(know).iter().for_each(|&signal| signal_all(children, signal));
         }
         if now >= self.roll_call {
             self.roll_call = now + ROLL_CALL;

@@ -3,6 +3,7 @@
 mod admitting;
 mod filling;
 mod reaping;
+mod restarting;
 mod stopping;
 mod turning_away;
 
@@ -77,6 +78,7 @@ pub(crate) struct Supervisor<'a> {
     /// Wake-ups for which a second connection is not asked for.
     alone: u32,
     stopping: Option<Stopping>,
+    restarting: restarting::Restarting<'a>,
     /// Told to stop as ucspi-tcp does: at once, and children live on.
     over: bool,
     complaints: Limiter,
@@ -118,6 +120,7 @@ impl<'a> Supervisor<'a> {
             unheard: 0,
             alone: 0,
             stopping: None,
+            restarting: restarting::Restarting::default(),
             over: false,
             complaints: Limiter::default(),
             dropped,
@@ -130,12 +133,14 @@ impl<'a> Supervisor<'a> {
         self.fill();
         self.log.flush();
         ready(&self.listeners);
+        self.tell_ready();
         while !self.is_done() {
             let connections = self.wait();
             self.heed_stop();
             if self.over {
                 break;
             }
+            self.heed_restart();
             self.reap();
             self.tell_held_back();
             if self.nest.signals.take_request() {
@@ -188,6 +193,7 @@ impl<'a> Supervisor<'a> {
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
             self.porter.next().map(|next| next.saturating_sub(now)),
             patience.filter(|_| !looks).map(|next| next.saturating_sub(now)),
+            self.next_of_restarting().map(|next| next.saturating_sub(now)),
             self.reaper.due().map(|due| due.saturating_sub(now)),
             self.dropped.owes().map(|due| due.saturating_sub(now)),
         ];

@@ -70,6 +70,10 @@ impl<'a> Kept<'a> {
     pub(crate) fn new(cache: Option<&'a mut Cache>) -> Kept<'a> {
         Kept { cache, known: Known::default() }
     }
+
+    pub(crate) fn take_cache(&mut self) -> Option<&'a mut Cache> {
+        self.cache.take()
+    }
 }
 
 impl Keep for Kept<'_> {

@@ -135,6 +135,13 @@ impl<'a, K> Http<'a, K> {
     }
 }
 
+impl<'a> Http<'a, Kept<'a>> {
+    /// Goes on without a cache.
+    pub(crate) fn take_cache(&mut self) -> Option<&'a mut Cache> {
+        self.kept.take_cache()
+    }
+}
+
 /// Where a connection stands between two reads.
 struct Progress {
     /// When the bytes in hand began to come.

@@ -26,6 +26,8 @@ pub(crate) struct Pool<'a> {
     free: Vec<u32>,
     /// At which socket the next child begins to look, so that none of them is always the last.
     turn: usize,
+    /// Children made.
+    made: u64,
 }
 
 impl<'a> Pool<'a> {
@@ -37,6 +39,7 @@ impl<'a> Pool<'a> {
             board,
             free: (0..children).rev().collect(),
             turn: 0,
+            made: 0,
         }
     }
 
@@ -47,6 +50,11 @@ impl<'a> Pool<'a> {
     /// What the child in `slot` says of itself.
     pub(crate) fn slot(&self, slot: u32) -> &'static Slot {
         self.board.slot(slot)
+    }
+
+    /// How many children were made so far.
+    pub(crate) fn made(&self) -> u64 {
+        self.made
     }
 
     /// The child in `slot` has been reaped. Says whether it left because there was nothing to accept any more, which a
@@ -65,6 +73,7 @@ impl<'a> Pool<'a> {
         match sys::fork(&nest.one_thread)? {
             Forked::Parent(pid) => {
                 self.free.pop();
+                self.made += 1;
                 Ok((pid, slot))
             }
             Forked::Child => {
@@ -130,6 +139,10 @@ fn next_connection<'l>(
             // for a machine that is slow to wake it, costs nothing.
             Some(tick) => nest.host.alarm.allow(tick + 60),
             None => nest.host.alarm.cancel(),
+        }
+        if nest.host.pressure.is_retired() {
+            // What is queued is for those who come after us.
+            return Ok(None);
         }
         let draining = nest.host.pressure.is_draining();
         if draining && !listeners[0].is_nonblocking() {

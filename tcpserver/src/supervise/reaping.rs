@@ -72,7 +72,10 @@ impl Supervisor<'_> {
     }
 
     fn record(&mut self, ended: &Ended) {
-        let Some(mut child) = self.children.record_exit(ended.pid) else { return };
+        let Some(mut child) = self.children.record_exit(ended.pid) else {
+            self.was_successor(ended);
+            return;
+        };
         let age = sys::micros().saturating_sub(child.started);
         let mut stillborn = false;
         if let Crew::Pool(pool) = &mut self.crew {

@@ -5,7 +5,7 @@ use crate::children::Child;
 use crate::listen::Listener;
 use crate::server::MOST_LISTENERS;
 use crate::signals::Manner;
-use crate::stop::Stopping;
+use crate::stop::{Know, Sockets, Stopping};
 
 impl Supervisor<'_> {
     /// SIGTERM and SIGINT: gently the first time, at once the second.
@@ -17,8 +17,10 @@ impl Supervisor<'_> {
             self.over = true;
             return;
         }
+        self.stop_successor();
         match &mut self.stopping {
             Some(stopping) => stopping.hasten(),
+            None if self.listeners.iter().any(Listener::is_lent) => self.leave(true),
             None => {
                 for listener in &self.listeners {
                     // What is queued is served; what is not queued yet finds whoever listens next. The order matters
@@ -28,7 +30,7 @@ impl Supervisor<'_> {
                         self.log.warning(format_args!("unable to drain {}: {error}", listener.address()));
                     }
                 }
-                self.stopping = Some(Stopping::begin(self.drain));
+                self.stopping = Some(Stopping::begin(self.drain, Sockets::Ours, true));
             }
         }
     }
@@ -36,13 +38,17 @@ impl Supervisor<'_> {
     /// While stopping: wakes those who idle, says who is still there, and loses patience in the end.
     pub(super) fn press_on(&mut self) {
         let Some(stopping) = &mut self.stopping else { return };
-        let gentle = if let Crew::Vfork(starter) = &self.crew { starter.ends_gently } else { true };
+        let know = match &self.crew {
+            Crew::Vfork(starter) if !starter.ends_gently => Know::Nothing,
+            Crew::Fork(_) | Crew::Pool(_) if self.nest.signals.hears_restarts() => Know::Retire,
+            _ => Know::Drain,
+        };
         let pool = if let Crew::Pool(pool) = &self.crew { Some(pool) } else { None };
         let client = |child: &Child| match pool.map(|pool| pool.slot(child.slot)) {
             Some(slot) => slot.is_busy().then(|| slot.peer()),
             None => Some(child.peer),
         };
-        stopping.press_on(&self.children, gentle, client, &mut self.log);
+        stopping.press_on(&self.children, know, client, &mut self.log);
         if stopping.is_impatient() && !stopping.queue_empty {
             // Whoever were served now would have nobody to end it.
             if !self.listeners.iter().all(Listener::is_queue_empty) {

@@ -172,10 +172,10 @@ pub fn write_all(to: Fd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes every descriptor above 2 (close_range(2)), whoever owns it.
-pub fn close_inherited() -> io::Result<()> {
+/// Closes the descriptors from `first` to `last` (close_range(2)), whoever owns them.
+pub fn close_inherited(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: for a process that has just begun, by the word of the caller: nothing in it owns a descriptor yet.
-    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    let result = unsafe { libc::close_range(first, last, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -339,6 +339,12 @@ fn map<T>(len: usize, flags: c_int) -> io::Result<*mut T> {
 pub fn drain_on_signal(signal: c_int, pressure: &'static Pressure) -> io::Result<()> {
     // SAFETY: the action stores to an atomic and does nothing else, which is async-signal-safe (signal-safety(7)).
     unsafe { signal_hook::low_level::register(signal, || pressure.drain()) }.map(drop)
+}
+
+/// Has `signal` retire `pressure`, likewise.
+pub fn retire_on_signal(signal: c_int, pressure: &'static Pressure) -> io::Result<()> {
+    // SAFETY: the action stores to an atomic and does nothing else, which is async-signal-safe (signal-safety(7)).
+    unsafe { signal_hook::low_level::register(signal, || pressure.retire()) }.map(drop)
 }
 
 /// Gives `signal` its default action.

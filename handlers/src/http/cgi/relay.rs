@@ -273,7 +273,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
     fn begin(&mut self, head: &mut Text<'_>, found: &Head<'_>) {
         let call = self.call;
         let done = self.body.framed && self.body.left == 0;
-        let keep = call.request.keep_alive && done && !call.connection.host.pressure.is_draining();
+        let keep = call.request.keep_alive && done && !call.connection.host.pressure.is_leaving();
         let code = found.code.unwrap_or(if found.location.is_empty() { 200 } else { 302 });
         let has_body = code != 204 && code != 304;
         // Elsewhere, and it did not say that: a page of ours does.

@@ -1,0 +1,215 @@
+//! The service reads its files anew, a new program takes its place, a service manager hears of it, and nobody comes any
+//! more.
+
+use nix::sys::signal::Signal;
+
+use super::{Crew, Supervisor};
+use crate::children::Child;
+use crate::error::describe;
+use crate::listen::Listener;
+use crate::notify::Manager;
+use crate::reap::Ended;
+use crate::reload::Leaving;
+use crate::restart::Restart;
+use crate::scoreboard::Slot;
+use crate::server::MOST_LISTENERS;
+use crate::stop::{Sockets, Stopping};
+use crate::sys;
+use crate::upgrade::{State, Successor};
+
+/// Where a service stands with all that.
+#[derive(Default)]
+pub(super) struct Restarting<'a> {
+    asked: Restart<'a>,
+    leaving: Leaving,
+    successor: Option<Successor>,
+    /// When it is looked whether somebody came, and how much had been served by the time before.
+    idle: Option<(u64, u64)>,
+}
+
+impl<'a> Supervisor<'a> {
+    /// Asks for more than serving.
+    pub(crate) fn with_restart(mut self, asked: Restart<'a>) -> Self {
+        let idle = asked.idle.map(|seconds| (sys::micros() + u64::from(seconds) * 1_000_000, 0));
+        self.restarting = Restarting { asked, idle, ..Restarting::default() };
+        self
+    }
+
+    /// Connections are served: whoever waits for that is told.
+    pub(super) fn tell_ready(&mut self) {
+        if let Some(predecessor) = self.restarting.asked.predecessor.take() {
+            // It lets go of the names of Unix sockets when it hears of this.
+            self.listeners.iter().for_each(Listener::take_over_name);
+            predecessor.tell();
+        }
+        if let Some(manager) = &self.restarting.asked.manager {
+            let places: Vec<String> = self.listeners.iter().map(|listener| listener.address().to_string()).collect();
+            manager.ready(&places.join(" "));
+        }
+    }
+
+    /// When there is something to do although no signal came, in microseconds of the monotonic clock.
+    pub(super) fn next_of_restarting(&self) -> Option<u64> {
+        let Restarting { asked, leaving, successor, idle } = &self.restarting;
+        let watchdog = asked.manager.as_ref().and_then(Manager::next);
+        let idle = idle.filter(|_| self.stopping.is_none()).map(|(due, _)| due);
+        [watchdog, leaving.next(), successor.as_ref().map(Successor::next), idle].into_iter().flatten().min()
+    }
+
+    /// Heeds SIGHUP and SIGUSR2, and does what is due.
+    pub(super) fn heed_restart(&mut self) {
+        if self.nest.signals.take_reload() && self.stopping.is_none() {
+            self.reload();
+        }
+        if self.nest.signals.take_upgrade() && self.stopping.is_none() {
+            self.upgrade();
+        }
+        if self.next_of_restarting().is_none() {
+            return;
+        }
+        let now = sys::micros();
+        if let Some(manager) = &mut self.restarting.asked.manager {
+            manager.beat(now);
+        }
+        self.look_for_successor();
+        self.look_for_anybody(now);
+        let pool = if let Crew::Pool(pool) = &self.crew { Some(pool) } else { None };
+        let client = |child: &Child| match pool.map(|pool| pool.slot(child.slot)) {
+            Some(slot) => slot.is_busy().then(|| slot.peer()),
+            None => Some(child.peer),
+        };
+        self.restarting.leaving.press_on(&self.children, client, &mut self.log);
+    }
+
+    /// The next children are of what the files say now; a pool's children make room for them.
+    fn reload(&mut self) {
+        let asked = &mut self.restarting.asked;
+        let Some(reload) = &mut asked.reload else { return };
+        if let Some(manager) = &asked.manager {
+            manager.reloading();
+        }
+        // What was said until now belongs where it was said: a reload may lead elsewhere.
+        self.log.flush();
+        let told = match reload(&mut self.log) {
+            Ok(()) => {
+                if let Crew::Pool(_) = self.crew {
+                    self.restarting.leaving.begin(&mut self.children, self.drain);
+                }
+                self.log.note(format_args!("reloaded"));
+                "reloaded".to_owned()
+            }
+            Err(error) => {
+                self.log.warning(format_args!("{error}; serving goes on as before"));
+                format!("not reloaded: {error}")
+            }
+        };
+        if let Some(manager) = &self.restarting.asked.manager {
+            manager.reloaded(&told);
+        }
+    }
+
+    /// Starts the program anew. Until it serves, nothing changes here.
+    fn upgrade(&mut self) {
+        if let Some(successor) = &self.restarting.successor {
+            let pid = successor.pid();
+            return self.complain(format_args!("a new program is starting already: process {pid}"));
+        }
+        let program = match &self.restarting.asked.program {
+            Some(Ok(program)) => program,
+            Some(Err(why)) => {
+                let why = why.to_string();
+                return self.complain(format_args!("{why}"));
+            }
+            None => return,
+        };
+        self.log.flush();
+        match Successor::start(program, &self.listeners, &self.nest.one_thread) {
+            Ok(successor) => {
+                self.reaper.born(successor.pid());
+                self.log.note(format_args!("starting {} anew: process {}", program.path().display(), successor.pid()));
+                self.restarting.successor = Some(successor);
+            }
+            Err(error) => {
+                let (path, reason) = (program.path().display().to_string(), describe(&error));
+                self.complain(format_args!("unable to execute {path}: {reason}; serving goes on as before"));
+            }
+        }
+    }
+
+    /// Gives way to a new program that serves, and up on one that does not.
+    fn look_for_successor(&mut self) {
+        let Some(successor) = &mut self.restarting.successor else { return };
+        let pid = successor.pid();
+        match successor.look() {
+            State::Starting => {}
+            State::Hangs => {
+                successor.signal(Signal::SIGKILL);
+                self.restarting.successor = None;
+                let what = "the new program, process";
+                self.log.warning(format_args!(
+                    "{what} {pid}, does not come to serve: it was killed; serving goes on as before"
+                ));
+            }
+            State::Serves => {
+                self.restarting.successor = None;
+                self.log.note(format_args!("process {pid} serves now; open connections may finish here"));
+                if let Some(manager) = self.restarting.asked.manager.take() {
+                    manager.main_pid(pid);
+                }
+                self.listeners.iter().for_each(Listener::hand_over);
+                self.leave(false);
+            }
+        }
+    }
+
+    /// Whether this was the new program, which ended before it served.
+    pub(super) fn was_successor(&mut self, ended: &Ended) -> bool {
+        let Some(successor) = self.restarting.successor.take_if(|successor| successor.pid() == ended.pid) else {
+            return false;
+        };
+        let (pid, fate) = (successor.pid(), ended.fate());
+        let what = "the new program, process";
+        self.log.warning(format_args!("{what} {pid}, ended before it served ({fate}): serving goes on as before"));
+        true
+    }
+
+    /// The service is told to stop: a program that was just starting is, too.
+    pub(super) fn stop_successor(&mut self) {
+        if let Some(successor) = self.restarting.successor.take() {
+            successor.signal(Signal::SIGTERM);
+        }
+        if let Some(manager) = &self.restarting.asked.manager {
+            manager.stopping();
+        }
+    }
+
+    /// Ends the service when nobody came for long; whoever lent us the sockets listens on.
+    fn look_for_anybody(&mut self, now: u64) {
+        let (Some((due, before)), Some(seconds)) = (self.restarting.idle, self.restarting.asked.idle) else { return };
+        if now < due || self.stopping.is_some() {
+            return;
+        }
+        // A number that changes with each connection, as far as children tell the truth.
+        let (served, busy) = match &self.crew {
+            Crew::Pool(pool) => {
+                let slots = || self.children.iter().map(|child| pool.slot(child.slot));
+                let served = slots().fold(pool.made(), |sum, slot| sum.wrapping_add(slot.taken()));
+                (served, slots().any(Slot::is_busy))
+            }
+            _ => (self.accepted, self.children.live() > 0 || self.waiting.is_some() || !self.porter.is_empty()),
+        };
+        if served == before && !busy {
+            self.log.note(format_args!("nobody came for {seconds} s: leaving"));
+            self.leave(false);
+            return;
+        }
+        self.restarting.idle = Some((now + u64::from(seconds) * 1_000_000, served));
+    }
+
+    /// Stops without a word to those who are queued: somebody else accepts them. `told` says that it is not by our own
+    /// will.
+    pub(super) fn leave(&mut self, told: bool) {
+        self.accepting = [false; MOST_LISTENERS];
+        self.stopping = Some(Stopping::begin(self.drain, Sockets::Others, told));
+    }
+}
