@@ -24,7 +24,7 @@ mod service;
 mod text;
 pub mod time;
 
-pub use options::{Invalid, Opt, Protocol, Settings};
+pub use options::{FLAGS, Invalid, Opt, Protocol, Settings};
 pub use service::{FULL, Open, OpenError, Service};
 pub use text::{Text, numbered};
 

@@ -130,6 +130,9 @@ pub const HEADERS: usize = 8;
 /// Of at most so many bytes, all together.
 pub(crate) const HEADER_BYTES: usize = 2048;
 
+/// The options of [`Settings::set_plain`] that take no value.
+pub const FLAGS: &[u8] = b"vhosts clean-urls security-headers";
+
 /// Longest timeout: a day, in seconds.
 const LONGEST: u64 = 86_400;
 
@@ -203,21 +206,33 @@ impl<'a> Settings<'a> {
     /// # Errors
     /// The name is unknown, or the value is not one that the option can have.
     pub fn set(&mut self, name: &str, value: &'a [u8]) -> Result<(), Invalid> {
+        match self.set_plain(name.as_bytes(), value) {
+            Err(NO_OPTION) => self.made.set(name, value),
+            set => set,
+        }
+    }
+
+    /// The same, for options of what is found, and not of what is made.
+    ///
+    /// # Errors
+    /// The name is none of these, or the value is not one that the option can have.
+    pub fn set_plain(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Invalid> {
+        // A pattern of bytes would be compared byte by byte, in code that is ten times as long.
         match name {
-            "header-timeout" => self.header_timeout = seconds(value)?,
-            "idle-timeout" => self.idle_timeout = seconds(value)?,
-            "write-timeout" => self.write_timeout = seconds(value)?,
-            "index" => self.index = file_names(value)?,
-            "vhosts" => self.vhosts = true,
-            "clean-urls" => self.clean_urls = true,
-            "header" => self.add_header(value)?,
-            "cache-control" => self.cache_control = line(value)?,
-            "security-headers" => self.security_headers = true,
-            "mime-types" => self.mime_types = line(value)?,
-            "redirect-host" => self.redirect_host = line(value)?,
-            "redirect-uri" => self.redirect_uri = line(value)?,
-            "log-format" => self.log_format = LogFormat::parse(value)?,
-            _ => return self.made.set(name, value),
+            _ if is(name, "header-timeout") => self.header_timeout = seconds(value)?,
+            _ if is(name, "idle-timeout") => self.idle_timeout = seconds(value)?,
+            _ if is(name, "write-timeout") => self.write_timeout = seconds(value)?,
+            _ if is(name, "index") => self.index = file_names(value)?,
+            _ if is(name, "vhosts") => self.vhosts = true,
+            _ if is(name, "clean-urls") => self.clean_urls = true,
+            _ if is(name, "header") => self.add_header(value)?,
+            _ if is(name, "cache-control") => self.cache_control = line(value)?,
+            _ if is(name, "security-headers") => self.security_headers = true,
+            _ if is(name, "mime-types") => self.mime_types = line(value)?,
+            _ if is(name, "redirect-host") => self.redirect_host = line(value)?,
+            _ if is(name, "redirect-uri") => self.redirect_uri = line(value)?,
+            _ if is(name, "log-format") => self.log_format = LogFormat::parse(value)?,
+            _ => return Err(NO_OPTION),
         }
         Ok(())
     }
@@ -264,6 +279,11 @@ const FULL: Invalid = Invalid { reason: "is one field too many: 8, of 1024 bytes
 
 /// Fields that say where a response ends and what it is: two of one of them would be a contradiction.
 const RESERVED: &[u8] = b"content-length transfer-encoding connection date content-range content-encoding";
+
+#[inline(never)]
+fn is(name: &[u8], known: &str) -> bool {
+    name == known.as_bytes()
+}
 
 pub(crate) fn seconds(value: &[u8]) -> Result<u32, Invalid> {
     match decimal(value) {
@@ -342,6 +362,15 @@ mod tests {
         }
         assert_eq!(INDEX.value(), "NAMES");
         assert!(HEADER.is_repeatable() && VHOSTS.is_flag() && !INDEX.is_flag() && !INDEX.is_repeatable());
+    }
+
+    #[test]
+    fn flags_are_those_of_the_records() {
+        for opt in crate::http::PROTOCOL.options {
+            let plain = Settings::default().set_plain(opt.name().as_bytes(), b"") != Err(NO_OPTION);
+            let known = words(FLAGS).any(|flag| flag == opt.name().as_bytes());
+            assert_eq!(known, plain && opt.is_flag(), "{opt:?}");
+        }
     }
 
     #[test]

@@ -19,18 +19,15 @@ pub trait Open<'a>: Handler + Sized {
     /// It may want programs to be run ([`connection::Host::programs`]).
     const RUNS_PROGRAMS: bool = false;
 
+    /// It does all of its protocol. One that does not leaves what is not plain ([`Settings::set_plain`]) to the executable of
+    /// the same name with [`FULL`] behind it, help and complaints included.
+    const IS_WHOLE: bool = true;
+
     /// Makes it ready, before there is a connection.
     ///
     /// # Errors
     /// Something that the settings name cannot be opened.
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>>;
-
-    /// These settings ask for more than this type does: its executable leaves them to the one of the same name with
-    /// [`FULL`] behind it.
-    #[must_use]
-    fn is_beyond(_: &Settings<'a>) -> bool {
-        false
-    }
 }
 
 /// What stands behind the name of an executable that does all that its protocol can.

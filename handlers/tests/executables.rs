@@ -521,6 +521,50 @@ fn wrong_usage_is_100_and_what_cannot_be_opened_111() {
     }
 }
 
+/// Alone it serves what is plain, and says in one line what it would need for the rest.
+#[test]
+fn without_the_full_one_beside_it() {
+    let root = Root::new();
+    let alone = root.0.join("tine-http");
+    fs::copy(HTTP, &alone).unwrap();
+    let program = alone.to_str().unwrap();
+    for arguments in [&["--cgi"][..], &["--listing"], &["--auth", "x"], &["--help"], &["--nothing"], &["/nonexist"]] {
+        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let said = text(output.stderr);
+        let expect = format!("tine-http: fatal: unable to execute {program}-full: it is not there (install it beside");
+        assert_eq!((output.status.code(), said.lines().count()), (Some(111), 1), "{arguments:?} {said}");
+        assert!(said.starts_with(&expect) && output.stdout.is_empty(), "{arguments:?} {said}");
+    }
+    let (child, mut ours) = on_socket(program, &["--index=ten.txt", "--idle-timeout", "9", root.0.to_str().unwrap()]);
+    ours.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(finish(child, ours).body(), "0123456789");
+}
+
+/// Each option is known by both: the small one either takes it, or leaves it to the full one.
+#[test]
+fn no_option_is_lost_between_the_two() {
+    let root = Root::new();
+    let alone = root.0.join("tine-http");
+    fs::copy(HTTP, &alone).unwrap();
+    let made = ["listing", "cgi", "cgi-timeout", "auth", "auth-realm", "auth-hook"];
+    let types = root.0.join("ten.txt");
+    for opt in handlers::protocol("http").unwrap().options {
+        let value = match opt.name() {
+            "header" => "X: y",
+            "mime-types" | "auth" => types.to_str().unwrap(),
+            _ if !opt.default().is_empty() => opt.default(),
+            _ => "x",
+        };
+        let option = format!("--{}", opt.name());
+        let words = if opt.is_flag() { vec![option] } else { vec![option, value.to_string()] };
+        let output = Command::new(&alone).args(&words).stdin(Stdio::null()).current_dir(&root.0).output().unwrap();
+        let status = if made.contains(&opt.name()) { 111 } else { 0 };
+        assert_eq!(output.status.code(), Some(status), "{words:?} {}", text(output.stderr));
+        let output = Command::new(HTTP).args(&words).stdin(Stdio::null()).current_dir(&root.0).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words:?} {}", text(output.stderr));
+    }
+}
+
 #[test]
 fn settings_are_heeded() {
     let root = Root::new();

@@ -101,14 +101,11 @@ struct Site<'a> {
 
 impl<'a> Open<'a> for Http<'a> {
     const PROTOCOL: &'static Protocol = &PROTOCOL;
+    const IS_WHOLE: bool = false;
 
     fn open(settings: &Settings<'a>) -> Result<Self, OpenError<'a>> {
         let root = file::open_root(settings.root).map_err(|errno| OpenError::new(settings.root, errno))?;
         Ok(Http { site: Site { settings: *settings, root }, kept: () })
-    }
-
-    fn is_beyond(settings: &Settings<'a>) -> bool {
-        settings.made.is_wanted()
     }
 }
 

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use connection::Outcome;
-use handlers::{FULL, Protocol, Settings, Text, numbered};
+use handlers::{Protocol, Settings, Text, numbered};
 
 use super::kernel;
 
@@ -123,7 +123,7 @@ fn set(
 
 /// Says what is wrong with a word, and where it is told how it would be right.
 fn wrong(protocol: &Protocol, dashes: &str, word: &[u8], why: &str) -> i32 {
-    fatal(protocol, dashes, word, why.as_bytes(), " (--help tells all)");
+    fatal(protocol.name, dashes, word, why.as_bytes(), " (--help tells all)");
     USAGE
 }
 
@@ -158,16 +158,6 @@ fn line(text: &mut Text<'_>, name: &str, value: &str, help: &str) {
     text.str(help);
 }
 
-/// Leaves these very arguments to the executable beside this one that does more; the exit status, should that fail.
-#[cold]
-pub(crate) fn leave_to_full(protocol: &Protocol, stack: &kernel::Stack) -> i32 {
-    let mut space = [0; 4096];
-    let mut path = Text::new(&mut space);
-    path.bytes(stack.executable().map_or(b"", CStr::to_bytes)).str(FULL).bytes(&[0]);
-    let path = CStr::from_bytes_with_nul(path.as_bytes()).unwrap_or_default();
-    unable(protocol, "unable to execute ", path.to_bytes(), kernel::become_program(path, stack))
-}
-
 /// Says that something cannot be done with a path; the exit status.
 #[cold]
 pub(crate) fn unable(protocol: &Protocol, what: &str, path: &[u8], errno: i32) -> i32 {
@@ -179,23 +169,15 @@ pub(crate) fn unable(protocol: &Protocol, what: &str, path: &[u8], errno: i32) -
         (b"", _) => number.as_bytes(),
         (_, reason) => reason,
     };
-    fatal(protocol, what, path, reason, "");
+    fatal(protocol.name, what, path, reason, "");
     Outcome::Fault.status()
 }
 
 /// The last line of a program that cannot begin.
 #[cold]
-fn fatal(protocol: &Protocol, what: &str, word: &[u8], why: &[u8], remedy: &str) {
+pub(crate) fn fatal(name: &str, what: &str, word: &[u8], why: &[u8], remedy: &str) {
     let mut space = [0; 1024];
     let mut text = Text::new(&mut space);
-    text.str("tine-")
-        .str(protocol.name)
-        .str(": fatal: ")
-        .str(what)
-        .bytes(word)
-        .str(": ")
-        .bytes(why)
-        .str(remedy)
-        .str("\n");
+    text.str("tine-").str(name).str(": fatal: ").str(what).bytes(word).str(": ").bytes(why).str(remedy).str("\n");
     kernel::write(2, text.as_bytes());
 }

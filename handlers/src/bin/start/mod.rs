@@ -10,6 +10,7 @@ compile_error!(
 );
 
 mod arguments;
+mod brief;
 mod keep;
 mod kernel;
 mod mem;
@@ -41,14 +42,18 @@ pub(crate) use kernel::Stack;
 /// The whole life of the process.
 pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     let mut settings = Settings::default();
-    let arguments = Words::new(stack.arguments());
-    let quiet = match arguments::read(P::PROTOCOL, arguments, &mut settings) {
-        Ok(Arguments { quiet }) => quiet,
-        Err(status) => kernel::exit(status),
+    let words = Words::new(stack.arguments());
+    let quiet = if P::IS_WHOLE {
+        match arguments::read(P::PROTOCOL, words, &mut settings) {
+            Ok(Arguments { quiet }) => quiet,
+            Err(status) => kernel::exit(status),
+        }
+    } else {
+        match brief::read(words, &mut settings) {
+            Some(Arguments { quiet }) => quiet,
+            None => kernel::exit(brief::leave_to_full(P::PROTOCOL.name, &stack)),
+        }
     };
-    if P::is_beyond(&settings) {
-        kernel::exit(arguments::leave_to_full(P::PROTOCOL, &stack));
-    }
     settings.made.executable = stack.executable().map_or(b"", CStr::to_bytes);
     let pressure = Pressure::new();
     #[allow(unsafe_code, reason = "a promise about this very frame")]
@@ -62,18 +67,13 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     if !settings.mime_types.is_empty() {
         settings.types = match load(settings.mime_types) {
             Ok(types) => types,
-            Err(error) => kernel::exit(arguments::unable(
-                P::PROTOCOL,
-                "unable to open ",
-                settings.mime_types,
-                error.raw_os_error(),
-            )),
+            Err(error) => cannot_open::<P>(&stack, settings.mime_types, error.raw_os_error()),
         };
     }
     // The kernel closes what is open when the process ends; to do so ourselves would be one call more.
     let mut protocol = match P::open(&settings) {
         Ok(protocol) => ManuallyDrop::new(protocol),
-        Err(error) => kernel::exit(arguments::unable(P::PROTOCOL, "unable to open ", error.path, error.errno)),
+        Err(error) => cannot_open::<P>(&stack, error.path, error.errno),
     };
     let told = endpoint(&stack, b"TCPREMOTEIP=", b"TCPREMOTEPORT=");
     // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.
@@ -94,6 +94,17 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
         },
     };
     kernel::exit(protocol.serve(&connection).status())
+}
+
+/// The end of a program that cannot begin.
+#[cold]
+fn cannot_open<P: Open<'static>>(stack: &Stack, path: &[u8], errno: i32) -> ! {
+    kernel::exit(if P::IS_WHOLE {
+        arguments::unable(P::PROTOCOL, "unable to open ", path, errno)
+    } else {
+        // It will see the same, and has the words for it.
+        brief::leave_to_full(P::PROTOCOL.name, stack)
+    })
 }
 
 /// Makes the descriptors time out by themselves, as those are that `tine` accepts. False when they are no sockets.
