@@ -1,7 +1,11 @@
 //! The examples in `etc/` work as they stand: only the places are moved (programs, site, port, and the user where the
 //! build directory is closed to nobody).
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod container;
+mod systemd;
 
 use std::fs;
 use std::path::Path;
