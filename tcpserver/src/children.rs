@@ -31,6 +31,8 @@ pub struct Child {
 pub struct Children {
     entries: Table<Child>,
     live: usize,
+    /// How often an entry came to lie above its former place.
+    rearranged: u64,
 }
 
 /// How many children there is room for without growing.
@@ -42,15 +44,16 @@ impl Children {
         let limit = limit.min(AT_FIRST);
         // A quarter of the entries stays free, so that a search ends soon.
         let size = (limit + limit / 3 + 1).next_power_of_two().max(2);
-        Ok(Children { entries: Table::new(size)?, live: 0 })
+        Ok(Children { entries: Table::new(size)?, live: 0, rearranged: 0 })
     }
 
     /// Makes room for one more child, before it is made.
     pub fn make_room(&mut self) -> io::Result<()> {
-        if self.live + 1 + self.entries.len() / 8 < self.entries.len() {
+        if self.live + 1 + self.entries.len() / 4 <= self.entries.len() {
             return Ok(());
         }
-        let larger = Children { entries: Table::new(2 * self.entries.len())?, live: 0 };
+        let entries = Table::new(2 * self.entries.len())?;
+        let larger = Children { entries, live: 0, rearranged: self.rearranged + 1 };
         let smaller = std::mem::replace(self, larger);
         smaller.iter().for_each(|&child| self.register(child));
         Ok(())
@@ -69,6 +72,23 @@ impl Children {
     /// The same, to be changed but for their process numbers.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child> {
         self.entries.iter_mut().filter(|child| child.pid != 0)
+    }
+
+    /// Where [`Children::below`] begins: above all of them.
+    pub(crate) fn end(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The next one below that place in the table, and its own place. Going down, nobody is missed who was there all the
+    /// time, whoever else is registered or ends meanwhile, unless [`Children::rearranged`] changes.
+    pub(crate) fn below(&self, place: usize) -> Option<(usize, i32)> {
+        let at = self.entries[..place.min(self.entries.len())].iter().rposition(|child| child.pid != 0)?;
+        Some((at, self.entries[at].pid))
+    }
+
+    /// Another number when a child may have come to lie above a place that it was below.
+    pub(crate) fn rearranged(&self) -> u64 {
+        self.rearranged
     }
 
     /// A child was made.
@@ -103,6 +123,8 @@ impl Children {
             let distance = |to: usize| to.wrapping_sub(self.home(moved.pid)) & mask;
             if distance(hole) <= distance(next) {
                 self.entries[hole] = moved;
+                // From the beginning of the table to its end.
+                self.rearranged += u64::from(next < hole);
                 hole = next;
             }
         }
@@ -119,9 +141,13 @@ impl Children {
         at
     }
 
-    /// Process numbers are given out one after the other, so their low bits spread them well.
+    /// Process numbers are given out one after the other. By their low bits, a hundred thousand children that stay would
+    /// lie side by side, and whoever comes when the numbers begin anew would be looked for behind all of them. Multiplied
+    /// by 2^32 over the golden ratio, numbers that follow each other are spread evenly, by the upper bits (Knuth, The Art
+    /// of Computer Programming, 6.4).
     fn home(&self, pid: i32) -> usize {
-        pid.unsigned_abs() as usize & (self.entries.len() - 1)
+        let spread = pid.unsigned_abs().wrapping_mul(0x9e37_79b9);
+        ((u64::from(spread) * self.entries.len() as u64) >> 32) as usize
     }
 }
 
@@ -151,5 +177,44 @@ mod tests {
         }
         assert_eq!(children.iter().count(), map.len());
         assert_eq!(children.record_exit(99_999), None);
+    }
+
+    /// A hundred thousand stay, numbered one after the other; others come and go, and are found within a few steps.
+    #[test]
+    fn who_stays_is_in_nobodys_way() {
+        let mut children = Children::new(usize::MAX).unwrap();
+        let held = 100_000;
+        for pid in 1..=held {
+            children.make_room().unwrap();
+            children.register(Child { pid, ..Child::default() });
+        }
+        let size = children.end();
+        let steps = |pid| (children.find(pid).wrapping_sub(children.home(pid))) & (size - 1);
+        let (total, most) =
+            (held + 1..held + 1_000_000).map(steps).fold((0, 0), |(total, most), now| (total + now, now.max(most)));
+        assert!(total < 10_000_000 && most < 1000, "{total} steps for a million children, {most} for one");
+    }
+
+    /// Going down meets everybody who stays, whoever ends meanwhile.
+    #[test]
+    fn going_down_misses_nobody() {
+        let mut random = 7u32;
+        for _ in 0..200 {
+            let mut children = Children::new(100).unwrap();
+            for pid in 1..=90 {
+                children.make_room().unwrap();
+                children.register(Child { pid: pid * 37 % 4001, ..Child::default() });
+            }
+            let (mut met, mut place, mut gone) = (Vec::new(), children.end(), Vec::new());
+            let before = children.rearranged();
+            while let Some((at, pid)) = children.below(place) {
+                (met, place) = ([met, vec![pid]].concat(), at);
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let other = (random >> 16) as i32 % 90 * 37 % 4001;
+                gone.extend(children.record_exit(other).map(|child| child.pid));
+            }
+            let missed = children.iter().any(|child| !met.contains(&child.pid));
+            assert!(!missed || children.rearranged() != before, "{met:?} of {gone:?}");
+        }
     }
 }

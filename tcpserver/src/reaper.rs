@@ -1,20 +1,31 @@
 //! Finding the children that have ended.
 //!
 //! wait4(2) for any child looks at each of them, the oldest first: with four thousand connections held, one call takes a
-//! tenth of a millisecond, as long as starting a program does. For one child by its number it takes half a microsecond. So
-//! while there are many, those are asked for by number who are likely to have ended, because they began last; all of them
-//! are asked for now and then, and where it matters.
+//! tenth of a millisecond, as long as starting a program does; with two hundred thousand, thirty milliseconds. For one child
+//! by its number it takes half a microsecond. So while there are many, those are asked for by number who are likely to have
+//! ended: whom the signal named, and who began last.
+//!
+//! Signals that come at the same time are one, which names one child. The others are found by asking for all of them, now
+//! and then; where there are very many, by asking for each by number, a slice of the table at a time, so that it never takes
+//! more than a small share of the supervisor's time, and finds all who have ended in one pass, however many they are.
+//! (A pidfd for each would tell exactly who has ended; but every fork copies the table of descriptors.)
 
 use std::collections::VecDeque;
 
+use crate::children::Children;
 use crate::reap::Ended;
 use crate::sys::{self, Waited};
 
 /// Up to this many live children are asked for all at once.
 const FEW: usize = 128;
 
-/// With more, the time from one asking for all to the next, in microseconds.
+/// Up to this many are asked for all at once every now and then; beyond, slice by slice.
+const MANY: usize = 512;
+
+/// The time from one asking for all to the next, in microseconds: with up to [`MANY`]; and beyond, where it finds children
+/// that are not in the table (those of whoever executed us, or of init's), one at a time.
 const SWEEP: u64 = 100_000;
+const CENSUS: u64 = 60_000_000;
 
 /// How many children are known by number.
 const YOUNG: usize = 1024;
@@ -25,13 +36,56 @@ const ALIVE: u32 = 2;
 /// Who was found alive so often is not young any more.
 const OLD: u8 = 8;
 
+/// So many are asked for in a slice.
+const SLICE: u32 = 256;
+
+/// If one in so many of a slice had ended, it was worth its time, and the next follows at once.
+const WORTH: u32 = 8;
+
+/// Otherwise so many times as long as it took passes until the next: less while nobody can be served until one is found.
+const PAUSE: u64 = 49;
+const SHORT_PAUSE: u64 = 3;
+
 /// Whom a round asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
+    /// The child that the signal named.
+    Named(i32),
     /// The young from this place on, so many having been found alive.
     Young(usize, u32),
     All,
+    /// Any, once, and then a slice.
+    Census,
+    Slice,
     Over,
+}
+
+/// Why a round begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Occasion {
+    /// The child that the last signal named.
+    pub(crate) named: Option<i32>,
+    /// Whether somebody may have ended since the last round.
+    pub(crate) news: bool,
+    /// Another child can be made only when one has ended.
+    pub(crate) must_know: bool,
+    /// Microseconds of the monotonic clock.
+    pub(crate) now: u64,
+}
+
+/// Going through the table of children, from above.
+#[derive(Default)]
+struct Pass {
+    /// All from here on were asked for; 0 when the pass is over.
+    place: usize,
+    /// What the table said of itself when it began.
+    rearranged: u64,
+    /// Somebody may have ended behind it.
+    again: bool,
+    /// In this slice: since when, how many were asked for, and how many of them had ended.
+    began: u64,
+    asked: u32,
+    found: u32,
 }
 
 /// Finds the children that have ended, in rounds: [`Reaper::begin`], then [`Reaper::next`] until there is none.
@@ -41,12 +95,14 @@ pub(crate) struct Reaper {
     round: Round,
     /// Whether this round asks for all if none of the young has ended.
     must_know: bool,
-    /// Whether it asks for all in any case.
+    /// Whether it asks for all, or for a slice, in any case.
     sweep: bool,
-    /// When all may be asked for again.
+    /// When that may be done again.
     next_sweep: u64,
     /// Whether somebody may have ended since all were asked for.
     owed: bool,
+    pass: Pass,
+    next_census: u64,
 }
 
 impl Default for Reaper {
@@ -58,6 +114,8 @@ impl Default for Reaper {
             sweep: false,
             next_sweep: 0,
             owed: false,
+            pass: Pass::default(),
+            next_census: 0,
         }
     }
 }
@@ -71,42 +129,68 @@ impl Reaper {
         self.young.push_back((pid, 0));
     }
 
-    /// Begins a round at `now`, with so many live children. `must_know` says that another can be made only when one of
-    /// them has ended.
-    pub(crate) fn begin(&mut self, live: usize, must_know: bool, now: u64) {
-        if live <= FEW {
+    /// Begins a round.
+    pub(crate) fn begin(&mut self, children: &Children, occasion: Occasion) {
+        let Occasion { named, news, must_know, now } = occasion;
+        if children.live() <= FEW {
             self.young.clear();
+            self.pass = Pass::default();
             self.round = Round::All;
             self.owed = false;
             return;
         }
-        self.round = Round::Young(0, 0);
+        self.round = named.map_or(Round::Young(0, 0), Round::Named);
         self.must_know = must_know;
         self.sweep = now >= self.next_sweep;
-        self.owed = !self.sweep;
-        if self.sweep {
-            self.next_sweep = now + SWEEP;
+        if children.live() <= MANY {
+            self.pass = Pass::default();
+            self.owed = !self.sweep;
+            if self.sweep {
+                self.next_sweep = now + SWEEP;
+            }
+            return;
         }
+        self.pass.again |= news || (self.owed && self.pass.place == 0);
+        if self.pass.place == 0 && self.pass.again {
+            self.pass = Pass { place: children.end(), rearranged: children.rearranged(), ..Pass::default() };
+        }
+        (self.pass.began, self.pass.asked, self.pass.found) = (now, 0, 0);
+        self.owed = self.pass.place > 0;
     }
 
     /// The next child that has ended.
-    pub(crate) fn next(&mut self) -> Option<Ended> {
+    pub(crate) fn next(&mut self, children: &Children) -> Option<Ended> {
         loop {
             let found = match self.round {
+                Round::Named(pid) => {
+                    self.round = Round::Young(0, 0);
+                    ended(sys::reap(pid))
+                }
                 Round::Young(at, alive) => match self.young.get(at).copied() {
                     Some((pid, seen)) if alive < ALIVE => self.ask_young(at, alive, pid, seen),
                     _ => {
-                        self.round = if self.sweep || self.must_know { Round::All } else { Round::Over };
+                        self.round = self.after_young(children);
                         None
                     }
                 },
-                Round::All => match sys::reap(-1) {
-                    Waited::Ended(pid, status, usage) => Some(Ended { pid, status, usage }),
-                    Waited::NotYet | Waited::NoChild => {
+                Round::All => {
+                    let found = ended(sys::reap(-1));
+                    if found.is_none() {
                         self.round = Round::Over;
-                        None
                     }
-                },
+                    found
+                }
+                Round::Census => {
+                    self.round = Round::Slice;
+                    ended(sys::reap(-1))
+                }
+                Round::Slice => {
+                    let found = self.ask_slice(children);
+                    if found.is_none() {
+                        self.round = Round::Over;
+                    }
+                    found
+                }
                 Round::Over => return None,
             };
             if found.is_some() {
@@ -128,15 +212,61 @@ impl Reaper {
             }
         }
         self.young.remove(at);
-        match waited {
-            Waited::Ended(pid, status, usage) => Some(Ended { pid, status, usage }),
-            // It was found among all before.
-            Waited::NotYet | Waited::NoChild => None,
+        // Or it was found before, by another way.
+        ended(waited)
+    }
+
+    fn after_young(&mut self, children: &Children) -> Round {
+        if children.live() <= MANY {
+            return if self.sweep || self.must_know { Round::All } else { Round::Over };
         }
+        if !self.sweep || self.pass.place == 0 {
+            return Round::Over;
+        }
+        if self.pass.began >= self.next_census {
+            self.next_census = self.pass.began + CENSUS;
+            return Round::Census;
+        }
+        Round::Slice
+    }
+
+    /// The next in this slice of the table that has ended.
+    fn ask_slice(&mut self, children: &Children) -> Option<Ended> {
+        let pass = &mut self.pass;
+        while pass.asked < SLICE {
+            let Some((at, pid)) = children.below(pass.place) else {
+                let missed = pass.rearranged != children.rearranged();
+                let anew = if missed || pass.again { children.end() } else { 0 };
+                *pass = Pass { place: anew, rearranged: children.rearranged(), again: false, ..*pass };
+                self.owed = anew > 0;
+                break;
+            };
+            pass.place = at;
+            pass.asked += 1;
+            if let Some(ended) = ended(sys::reap(pid)) {
+                pass.found += 1;
+                return Some(ended);
+            }
+        }
+        let now = sys::micros();
+        let pause = match pass.found * WORTH >= pass.asked && pass.found > 0 {
+            true => 0,
+            false if self.must_know => SHORT_PAUSE,
+            false => PAUSE,
+        };
+        self.next_sweep = now + pause * (now.saturating_sub(pass.began) + 1);
+        None
     }
 
     /// When a further round is due although no signal says so: signals of children that end at once are one.
     pub(crate) fn due(&self) -> Option<u64> {
         self.owed.then_some(self.next_sweep)
+    }
+}
+
+fn ended(waited: Waited) -> Option<Ended> {
+    match waited {
+        Waited::Ended(pid, status, usage) => Some(Ended { pid, status, usage }),
+        Waited::NotYet | Waited::NoChild => None,
     }
 }

@@ -20,7 +20,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 
 use connection::Pressure;
 use nix::poll::ppoll;
@@ -76,6 +76,8 @@ static PRESSURE: Pressure = Pressure::new();
 pub struct Signals {
     manner: Manner,
     child: Arc<AtomicBool>,
+    /// The child that the last SIGCHLD came from; 0 for none.
+    named: Arc<AtomicI32>,
     stop: Arc<AtomicBool>,
     report: Option<Arc<AtomicBool>>,
     /// SIGHUP and SIGUSR2, where they mean something.
@@ -100,6 +102,8 @@ impl Signals {
         let flag = || Arc::new(AtomicBool::new(false));
         let (child, stop) = (flag(), flag());
         signal_hook::flag::register(libc::SIGCHLD, Arc::clone(&child))?;
+        let named = Arc::new(AtomicI32::new(0));
+        sys::keep_sender(libc::SIGCHLD, Arc::clone(&named))?;
         for &signal in manner.stop() {
             signal_hook::flag::register(signal as i32, Arc::clone(&stop))?;
             if manner == Manner::Gentle {
@@ -121,7 +125,7 @@ impl Signals {
         }
         let mut hurried = open;
         hurried.add(Signal::SIGCHLD);
-        Ok(Signals { manner, child, stop, report: None, restart: None, original, open, hurried })
+        Ok(Signals { manner, child, named, stop, report: None, restart: None, original, open, hurried })
     }
 
     /// Takes SIGUSR1 as a wish to be told how full the service is.
@@ -180,6 +184,16 @@ impl Signals {
     /// Whether children have ended since this was last asked.
     pub fn take_child(&self) -> bool {
         take(&self.child)
+    }
+
+    /// The child that the last SIGCHLD came from, if one came since this was last asked. Of signals that came together one
+    /// is left.
+    pub(crate) fn take_named(&self) -> Option<i32> {
+        let pid = self.named.load(Relaxed);
+        if pid != 0 {
+            self.named.store(0, Relaxed);
+        }
+        (pid > 0).then_some(pid)
     }
 
     /// Whether the service was told to stop since this was last asked.

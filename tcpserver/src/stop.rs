@@ -10,6 +10,7 @@ use crate::sys;
 /// In microseconds: how often children are woken (one that fell asleep the instant before would miss a single signal),
 /// how often it is said who is still there, and how long a child has from SIGTERM to SIGKILL, and from there to the end.
 const NUDGE: u64 = 1_000_000;
+const NUDGE_SHARE: u64 = 20;
 const ROLL_CALL: u64 = 10_000_000;
 const GRACE: u64 = 1_000_000;
 
@@ -128,8 +129,10 @@ impl Stopping {
     ) {
         let now = sys::micros();
         if now >= self.nudge {
-            self.nudge = now + NUDGE;
             self.words(know).iter().for_each(|&signal| signal_all(children, signal));
+            // To wake two hundred thousand takes its time, of which those who work need the most.
+            let took = sys::micros().saturating_sub(now);
+            self.nudge = now + NUDGE.max(NUDGE_SHARE * took);
         }
         if now >= self.roll_call {
             self.roll_call = now + ROLL_CALL;

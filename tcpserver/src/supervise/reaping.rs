@@ -4,6 +4,7 @@ use super::{Crew, Supervisor};
 use crate::error::describe;
 use crate::listen::Listener;
 use crate::reap::Ended;
+use crate::reaper::Occasion;
 use crate::sys;
 
 /// A child that ends within this time of its birth, in microseconds, without having served anyone, died at start.
@@ -15,17 +16,19 @@ impl Supervisor<'_> {
         // In a hurry SIGCHLD is kept out, so its flag says nothing.
         let now = sys::micros();
         let is_due = self.reaper.due().is_some_and(|due| due <= now);
-        if !self.nest.signals.take_child() && !self.hurried && !is_due {
+        let news = self.nest.signals.take_child() || self.hurried;
+        if !news && !is_due {
             return;
         }
-        self.reap_all(now);
+        self.reap_all(news, now);
     }
 
-    /// The same without asking whether anybody has ended.
-    pub(super) fn reap_all(&mut self, now: u64) {
+    /// The same without asking whether anybody has ended; `news` says that somebody may have since this was last done.
+    pub(super) fn reap_all(&mut self, news: bool, now: u64) {
         self.tell_failures();
-        self.reaper.begin(self.children.live(), self.children.live() >= self.limit, now);
-        while let Some(ended) = self.reaper.next() {
+        let (named, must_know) = (self.nest.signals.take_named(), self.children.live() >= self.limit);
+        self.reaper.begin(&self.children, Occasion { named, news, must_know, now });
+        while let Some(ended) = self.reaper.next(&self.children) {
             // It is told why a child ended before it is told that it did.
             self.tell_failures();
             self.record(&ended);

@@ -20,7 +20,7 @@ impl Supervisor<'_> {
             return;
         }
         // Who has ended and was not reaped yet has left room.
-        self.reap_all(sys::micros());
+        self.reap_all(true, sys::micros());
         for _ in 0..BURST {
             if !self.is_full() {
                 return;

@@ -16,6 +16,8 @@ use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use connection::{Clock, Fd, Pressure, Time};
 pub use descriptor::duplicate;
@@ -345,6 +347,16 @@ pub fn drain_on_signal(signal: c_int, pressure: &'static Pressure) -> io::Result
 pub fn retire_on_signal(signal: c_int, pressure: &'static Pressure) -> io::Result<()> {
     // SAFETY: the action stores to an atomic and does nothing else, which is async-signal-safe (signal-safety(7)).
     unsafe { signal_hook::low_level::register(signal, || pressure.retire()) }.map(drop)
+}
+
+/// Has `signal` leave in `sender` who sent it (si_pid, sigaction(2)): for SIGCHLD, who has ended.
+pub fn keep_sender(signal: c_int, sender: Arc<AtomicI32>) -> io::Result<()> {
+    // SAFETY: the action reads what the kernel handed over and stores to an atomic, which is async-signal-safe
+    // (signal-safety(7)). SIGCHLD is sent by the kernel alone but for kill(2) and its like, whose siginfo has the sender's
+    // number in the same place, so the field is always initialised.
+    let action = move |info: &libc::siginfo_t| sender.store(unsafe { info.si_pid() }, Ordering::Relaxed);
+    // SAFETY: see above.
+    unsafe { signal_hook_registry::register_sigaction(signal, action) }.map(drop)
 }
 
 /// Gives `signal` its default action.
