@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Client, Scratch, Server, launch, peer, scratch, tine};
+use common::{Client, Scratch, Server, launch, peer, run as run_command, scratch, tine};
 
 /// An example, with its places moved.
 fn example(name: &str, site: &Path) -> String {
@@ -103,4 +103,86 @@ fn inetd_conf() {
         };
         assert_eq!(answer.is_empty(), service == "discard", "{service}");
     }
+}
+
+#[test]
+fn xinetd() {
+    let Some(xinetd) = common::peers::unpacked("TINE_XINETD", "usr/sbin/xinetd") else { return };
+    if !scratch::is_root() {
+        return common::say("skipped: etc/xinetd.d/tine-http names nobody, which takes root");
+    }
+    let site = site();
+    let port = launch::free_port();
+    let text = example("xinetd.d/tine-http", site.path());
+    assert!(text.contains("    port            = 80\n"));
+    let text = text.replace("= 80\n", &format!("= {port}\n    bind            = 127.0.0.1\n"));
+    let mut command = Command::new(xinetd);
+    command.args(["-dontfork", "-f"]).arg(site.file("xinetd.conf", text));
+    let server = Server::listening(command, port);
+    for _ in 0..3 {
+        assert_eq!(server.connect().get("/").expect(200).text(), "an example\n");
+    }
+}
+
+/// The service directory of `etc/run` under s6, which ends it by SIGTERM.
+#[test]
+fn s6() {
+    let Some(supervise) = peer("s6-supervise") else { return };
+    if !scratch::is_root() {
+        return common::say("skipped: etc/run is for a service that root starts");
+    }
+    let site = site();
+    let port = launch::free_port();
+    let text = example("run", site.path());
+    let run = site.file("service/run", text.replace("'[::]:80'", &format!("127.0.0.1:{port}")));
+    scratch::set_mode(&run, 0o755);
+    let mut command = Command::new(supervise);
+    command.arg(site.join("service"));
+    let mut server = Server::listening(command, port);
+    assert_eq!(server.connect().get("/").expect(200).text(), "an example\n");
+    let tell = peer("s6-svc").expect("it comes with s6-supervise");
+    assert!(run_command(Command::new(tell).arg("-xd").arg(site.join("service"))).status.success());
+    assert!(server.wait().success(), "{}", server.log());
+    assert!(!common::process::listens(port), "the service has ended with its supervisor");
+}
+
+/// The log is turned under a client's eyes: what follows is in the new file, and systemctl is asked for nothing else.
+#[test]
+fn logrotate() {
+    let Some(logrotate) = peer("logrotate") else { return };
+    let site = site();
+    let log = site.join("access.log");
+    let mut command = Command::new(tine());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log"]).arg(&log);
+    command.args(launch::user(Some(site.path()))).arg(site.path());
+    let server = Server::ready(command);
+    let shows = |file: &Path, line: &str| fs::read_to_string(file).is_ok_and(|text| text.contains(line));
+    let mut kept = server.connect();
+    kept.get("/before").expect(404);
+    common::wait_until("it is logged", || shows(&log, "GET /before"));
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/logrotate.d/tine")).expect("read it");
+    assert!(text.contains("/var/log/tine/access.log") && text.contains("systemctl reload tine.service"));
+    // systemd does no more for a reload than the unit says.
+    let reload = format!("kill -HUP {}", server.pid());
+    let text = text.replace("/var/log/tine/access.log", &log.display().to_string());
+    let text = text.replace("systemctl reload tine.service", &reload);
+    assert!(text.contains("create 0640 tine adm"), "the new file is for the one who serves");
+    let text = text.replace("tine adm", if scratch::is_root() { "nobody nogroup" } else { "" });
+    let rules = site.file("logrotate.conf", text);
+    scratch::set_mode(&rules, 0o644);
+    // It does not trust a directory that others may write to.
+    scratch::set_mode(site.path(), 0o755);
+    let output = run_command(Command::new(logrotate).arg("--force").arg("--state").arg(site.join("state")).arg(&rules));
+    assert!(output.status.success(), "{output:?}");
+    let old = site.join("access.log.1");
+    assert!(shows(&old, "GET /before"), "it was turned");
+    kept.get("/during").expect(404);
+    common::wait_until("the kept connection's is in one of them", || {
+        shows(&old, "GET /during") || shows(&log, "GET /during")
+    });
+    common::wait_until("the new file has the new ones", || {
+        server.connect().get("/after").expect(404);
+        shows(&log, "GET /after")
+    });
+    assert!(!shows(&old, "unable"), "{}", fs::read_to_string(&old).unwrap_or_default());
 }
