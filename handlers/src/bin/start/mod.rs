@@ -75,7 +75,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
         Ok(protocol) => ManuallyDrop::new(protocol),
         Err(error) => cannot_open::<P>(&stack, error.path, error.errno),
     };
-    let told = endpoint(&stack, b"TCPREMOTEIP=", b"TCPREMOTEPORT=");
+    let told = endpoint(&stack, b"REMOTEIP=", b"REMOTEPORT=");
     // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.
     let log = if quiet || (told.is_none() && kernel::same_socket(2, 0)) { None } else { Some(Fd(2)) };
     let alarm = Alarm::new(kernel::alarm, kernel::now);
@@ -83,7 +83,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
         input: Fd(0),
         output: Fd(1),
         peer: peer(told, log.is_some() || P::RUNS_PROGRAMS),
-        local: local(endpoint(&stack, b"TCPLOCALIP=", b"TCPLOCALPORT="), &settings),
+        local: local(endpoint(&stack, b"LOCALIP=", b"LOCALPORT="), &settings),
         log,
         host: &Host {
             now: kernel::now,
@@ -167,9 +167,14 @@ fn load(path: &[u8]) -> Result<&'static [u8], Errno> {
     }
 }
 
+/// An end of the connection, by the variables of that protocol whose name is in `PROTO`: `TCPREMOTEIP`, or `SSLREMOTEIP`
+/// where a super-server has TLS in front.
+#[inline(never)]
 fn endpoint(stack: &Stack, ip: &[u8], port: &[u8]) -> Option<Endpoint> {
-    let ip = variable(stack, ip)?;
-    let digits = variable(stack, port).unwrap_or_default();
+    let protocol = variable(stack, b"PROTO=").unwrap_or(b"TCP");
+    let told = |name| Words::new(stack.environment()).find_map(|word| word.strip_prefix(protocol)?.strip_prefix(name));
+    let ip = told(ip)?;
+    let digits = told(port).unwrap_or_default();
     let number = digits.iter().fold(0u16, |number, digit| {
         number.saturating_mul(10).saturating_add(u16::from(digit.wrapping_sub(b'0').min(9)))
     });
