@@ -10,6 +10,7 @@ use tcpserver::Address;
 
 use crate::bench::{self, Bench};
 use crate::limits;
+use crate::sandbox::Wanted;
 use crate::settings::{ModeName, Serve};
 
 /// What the user asks for.
@@ -81,6 +82,7 @@ const DIAGNOSIS: &str = "Diagnosis";
 
 fn serve() -> Command {
     let modes = PossibleValuesParser::new(["prefork", "fork", "vfork"]).try_map(|name| ModeName::from_str(&name));
+    let sandboxes = PossibleValuesParser::new(["on", "strict", "off"]).try_map(|name| Wanted::from_str(&name));
     let handlers = PossibleValuesParser::new(handlers::PROTOCOLS.iter().map(|protocol| protocol.name));
     Command::new("serve")
         .about("Serve a directory by HTTP, or speak another protocol")
@@ -156,6 +158,14 @@ fn serve() -> Command {
             option("group", "NAME", "and this group [default: the user's]"),
             option("chroot", "DIR", "Be locked in this directory; ROOT is a path in it")
                 .value_parser(value_parser!(OsString)),
+            option(
+                "sandbox",
+                "WHAT",
+                "What a child that is broken into is kept from, in the modes\nprefork and fork: files elsewhere, writing, networks, processes\n(on); in processes for one connection all other system calls\ntoo, at 40 us each (strict); or nothing (off)",
+            )
+            .default_value("on")
+            .value_parser(sandboxes)
+            .hide_possible_values(true),
         ])
         .next_help_heading(LOGGING)
         .args([

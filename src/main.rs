@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod limits;
+mod sandbox;
 mod serve;
 mod settings;
 mod site;

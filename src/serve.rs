@@ -24,6 +24,7 @@ use tcpserver::{
 };
 
 use crate::print;
+use crate::sandbox;
 use crate::settings::{ModeName, Serve};
 use crate::site::{Site, open_log_as_server};
 use crate::sockets::{Sockets, is_same_socket};
@@ -62,6 +63,11 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
             settings.limits.check_rules()?;
         }
         print(&settings.describe());
+        if settings.chroot.is_none() {
+            // As the user who would serve: root is kept from less.
+            confine(&confinement)?;
+            print(&sandbox::describe(settings)?);
+        }
         return Ok(ExitCode::SUCCESS);
     }
     // Who follows another process has its log already, and may not be able to open it.
@@ -110,6 +116,14 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         }
     };
     tell_identity(settings, &confinement, server.log());
+    let sandbox = match sandbox::prepare(settings, server.log()) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            server.abandon();
+            return Err(error);
+        }
+    };
+    let server = server.confined(sandbox.clone());
     // A process that serves one connection would fill a cache for nobody.
     if settings.mode == ModeName::Prefork && settings.reuse != 1 && !settings.single {
         site = site.with_cache(&mut cache);
@@ -130,7 +144,10 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         (_, None) => Mode::Fork(&mut handler),
     };
     let restart = Restart {
-        reload: Some(Box::new(|log| site.renew(log))),
+        reload: Some(Box::new(|log| match &sandbox {
+            Some(sandbox) => sandbox.renew(|| site.renew(log)),
+            None => site.renew(log),
+        })),
         program: Some(program),
         predecessor,
         manager,

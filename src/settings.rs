@@ -12,6 +12,7 @@ use tcpserver::{Address, inherit};
 
 use crate::cli::is_given;
 use crate::limits::{self, Limits};
+use crate::sandbox;
 use crate::sockets::are_lent;
 
 /// Seconds without a connection after which inetd has its socket back, unless told otherwise.
@@ -72,6 +73,7 @@ pub struct Serve {
     pub user: Option<String>,
     pub group: Option<String>,
     pub chroot: Option<PathBuf>,
+    pub sandbox: sandbox::Wanted,
     /// `None` is stderr.
     pub log: Option<PathBuf>,
     pub quiet: bool,
@@ -108,6 +110,7 @@ impl Serve {
             user: text("user"),
             group: text("group"),
             chroot: path("chroot"),
+            sandbox: matches.get_one("sandbox").copied().unwrap_or(sandbox::Wanted::On),
             log: path("log").filter(|path| path != OsStr::new("stderr")),
             quiet: matches.get_flag("quiet"),
             verbose: matches.get_flag("verbose"),
@@ -171,6 +174,9 @@ impl Serve {
         if self.single && (given("mode") || given("children") || given("reuse")) {
             return Some("--single makes no children: --mode, --children and --reuse have no meaning with it".into());
         }
+        if let Some(wrong) = sandbox::contradiction(self).filter(|_| given("sandbox")) {
+            return Some(wrong);
+        }
         if !self.protocol.has_root && given("root") {
             return Some(format!("handler {} serves no files: leave ROOT out", self.protocol.name));
         }
@@ -231,6 +237,9 @@ impl Serve {
         line("group", &or(&self.group, "the user's"));
         if let Some(directory) = &self.chroot {
             line("chroot", &directory.display());
+        }
+        if sandbox::contradiction(self).is_none() {
+            line("sandbox", &self.sandbox);
         }
         line("log", &self.log.as_ref().map_or("stderr".into(), |path| path.to_string_lossy()));
         line("quiet", &self.quiet);

@@ -9,6 +9,7 @@
 
 #![no_std]
 
+mod calls;
 pub mod chargen;
 mod date;
 pub mod daytime;
@@ -24,6 +25,7 @@ mod service;
 mod text;
 pub mod time;
 
+pub use calls::calls;
 pub use options::{FLAGS, Invalid, Opt, Protocol, Settings};
 pub use service::{FULL, Open, OpenError, Service};
 pub use text::{Text, numbered};

@@ -34,6 +34,7 @@ mod reload;
 pub mod resources;
 pub mod restart;
 pub mod rules;
+pub mod sandbox;
 mod saturation;
 pub mod scoreboard;
 pub mod server;

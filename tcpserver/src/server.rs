@@ -1,6 +1,7 @@
 //! A server: from addresses to a supervised service.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 use connection::{Fd, Handler, Host, Outcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -12,12 +13,13 @@ use crate::listen::{Address, Listener, Tuning};
 use crate::log::Log;
 use crate::porter::{self, Porter};
 use crate::restart::Restart;
+use crate::sandbox::Sandbox;
 use crate::scoreboard::{Board, Books, Slot};
 use crate::signals::Signals;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, alarm_clock, child_host};
 use crate::supervise::{Crew, Supervisor};
-use crate::sys::OneThread;
+use crate::sys::{self, OneThread};
 
 /// How many addresses one server listens on at most.
 pub const MOST_LISTENERS: usize = 16;
@@ -42,6 +44,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
     policy: porter::Policy,
+    sandbox: Option<Rc<Sandbox>>,
     log: Log,
 }
 
@@ -62,7 +65,7 @@ impl Server {
                 }
             }
         }
-        Ok(Server { listeners, limits, policy: porter::Policy::default(), log })
+        Ok(Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, log })
     }
 
     /// Asks for more than making children, in the modes `fork` and `vfork`.
@@ -82,12 +85,18 @@ impl Server {
             Ok(if lent { listener } else { listener.take_over() })
         };
         let listeners = sockets.into_iter().map(adopt).collect::<Result<_, Error>>()?;
-        Ok(Server { listeners, limits, policy: porter::Policy::default(), log })
+        Ok(Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, log })
+    }
+
+    /// Has children enter this sandbox, in the modes `fork` and `prefork`.
+    #[must_use]
+    pub fn confined(self, sandbox: Option<Rc<Sandbox>>) -> Self {
+        Server { sandbox, ..self }
     }
 
     /// A server over sockets that listen already.
     pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
-        Server { listeners, limits, policy: porter::Policy::default(), log }
+        Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, log }
     }
 
     /// The listening sockets.
@@ -134,7 +143,8 @@ impl Server {
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let board = self.board(&mode)?;
         let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm) };
-        let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board };
+        let nest =
+            Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox: self.sandbox.as_deref() };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
             Mode::Vfork(program) => {
@@ -158,6 +168,10 @@ impl Server {
         // A pool's children accept for themselves, and nobody can stand before them.
         let policy = if let Crew::Pool(_) = crew { porter::Policy::default() } else { self.policy };
         let porter = Porter::new(policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
+        if let Crew::Pool(_) = crew {
+            // Children would copy each page of it to wipe what is ours, too.
+            sys::wipe_stack();
+        }
         let limits = Limits { connections: limit, ..self.limits };
         let books = Books::new(board);
         Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books)

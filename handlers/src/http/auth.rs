@@ -30,7 +30,8 @@ const REMEMBERED: i64 = 60;
 /// The longest name of a user that is told.
 pub(crate) const USER: usize = 64;
 
-/// Credentials that were found good. To check a password takes long on purpose, and each request brings them anew.
+/// Credentials that were found good on this connection. To check a password takes long on purpose, and each request brings
+/// them anew.
 #[derive(Debug)]
 pub struct Known {
     credentials: [u8; CREDENTIALS],
@@ -50,6 +51,15 @@ impl Known {
     fn is(&self, credentials: &[u8], now: i64) -> bool {
         let differ = self.credentials.iter().zip(credentials).fold(0, |sum, (a, b)| sum | (a ^ b));
         now < self.until && credentials.len() == self.len && black_box(differ) == 0
+    }
+
+    /// Forgets them: what one client showed is no business of the next.
+    pub(crate) fn forget(&mut self) {
+        if self.len > 0 {
+            self.credentials.fill(0);
+            self.len = 0;
+            black_box(&mut self.credentials);
+        }
     }
 
     fn learn(&mut self, credentials: &[u8], now: i64) {

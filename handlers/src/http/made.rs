@@ -78,6 +78,12 @@ impl<'a> Made<'a> {
         self.cgi || self.listing || self.is_guarded()
     }
 
+    /// Programs are started for it.
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        self.cgi || self.is_guarded()
+    }
+
     /// Not everybody may.
     pub(crate) fn is_guarded(&self) -> bool {
         !self.auth.is_empty() || self.auth_hook

@@ -163,7 +163,11 @@ impl<K: Keep> Handler for Http<'_, K> {
         let (mut buffer, mut path) = ([0; receive::SHORT], [0; path::SHORT]);
         let mut receiver = Receiver::new(&mut buffer);
         let outcome = self.talk(&stream, &mut progress, &mut receiver, &mut Path::new(&mut path));
-        outcome.unwrap_or_else(|| self.talk_at_length(&stream, &mut progress, &receiver))
+        let outcome = outcome.unwrap_or_else(|| self.talk_at_length(&stream, &mut progress, &receiver));
+        if let Some(known) = self.kept.known() {
+            known.forget();
+        }
+        outcome
     }
 }
 

@@ -43,6 +43,7 @@ fn serve(
     }
     // Nor may it keep a connection of somebody else from ending.
     porter.descriptors().for_each(sys::close);
+    nest.enter_sandbox();
     let connection = admit::connection(from, admitted, nest.access_log, nest.host);
     // The kernel closes the connection.
     sys::exit(handler.serve(&connection).status())

@@ -8,10 +8,11 @@ pub(crate) mod fork;
 pub(crate) mod prefork;
 pub(crate) mod vfork;
 
-use connection::{Alarm, Handler, Host};
+use connection::{Alarm, Handler, Host, Outcome};
 
 pub use vfork::Program;
 
+use crate::sandbox::Sandbox;
 use crate::scoreboard::{Board, Manner};
 use crate::{signals, sys, ucspi};
 
@@ -75,6 +76,8 @@ pub(crate) struct Nest<'a> {
     pub(crate) access_log: Option<connection::Fd>,
     /// The scoreboard, if the mode has one.
     pub(crate) board: Option<&'static Board>,
+    /// What children are kept from.
+    pub(crate) sandbox: Option<&'a Sandbox>,
 }
 
 impl Nest<'_> {
@@ -82,6 +85,13 @@ impl Nest<'_> {
     pub(crate) fn leave(&self) {
         if let Some(board) = self.board {
             sys::close(board.descriptor());
+        }
+    }
+
+    /// In a fresh child: enters the sandbox, if there is one. A child that cannot ends.
+    pub(crate) fn enter_sandbox(&self) {
+        if self.sandbox.is_some_and(|sandbox| !sandbox.enter()) {
+            sys::exit(Outcome::Fault.status());
         }
     }
 }

@@ -99,31 +99,41 @@ struct Work<'w> {
 
 impl Work<'_> {
     fn run(&self, handler: &mut dyn Handler, mut turn: usize) -> ! {
-        let Work { nest, supervisor, listeners, slot, reuse } = *self;
+        let Work { nest, supervisor, reuse, .. } = *self;
         nest.signals.enter_child();
         // A pool whose supervisor was killed must not go on accepting for ever. The second check is for a supervisor that
         // ended before the first call.
         if !sys::end_with_parent(Signal::SIGTERM, supervisor) {
             sys::exit(Outcome::Fault.status());
         }
+        nest.enter_sandbox();
         let mut left = reuse;
         loop {
-            let (listener, admitted) = match next_connection(nest, listeners, &mut turn) {
-                Ok(Some(next)) => next,
-                Ok(None) => sys::exit(Outcome::Served.status()),
-                Err(_) => sys::exit(Outcome::Fault.status()),
-            };
-            slot.begin(admitted.peer);
-            let connection = admit::connection(listener, &admitted, nest.access_log, nest.host);
-            let outcome = handler.serve(&connection);
             left = left.wrapping_sub(1);
-            // The last one is closed by the kernel; and a process in which something failed is not trusted with another.
-            if left == 0 || outcome == Outcome::Fault {
-                sys::exit(if outcome == Outcome::Fault { outcome.status() } else { Outcome::Served.status() });
-            }
-            drop(admitted);
-            slot.end();
+            self.serve_one(handler, &mut turn, left == 0);
+            // The next client's connection is made in a process that knows nothing of this one's.
+            sys::wipe_stack();
         }
+    }
+
+    /// Waits for a connection and serves it. A frame of its own: nothing of a client is in the caller's.
+    #[inline(never)]
+    fn serve_one(&self, handler: &mut dyn Handler, turn: &mut usize, last: bool) {
+        let Work { nest, listeners, slot, .. } = *self;
+        let (listener, admitted) = match next_connection(nest, listeners, turn) {
+            Ok(Some(next)) => next,
+            Ok(None) => sys::exit(Outcome::Served.status()),
+            Err(_) => sys::exit(Outcome::Fault.status()),
+        };
+        slot.begin(admitted.peer);
+        let connection = admit::connection(listener, &admitted, nest.access_log, nest.host);
+        let outcome = handler.serve(&connection);
+        // The last one is closed by the kernel; and a process in which something failed is not trusted with another.
+        if last || outcome == Outcome::Fault {
+            sys::exit(if outcome == Outcome::Fault { outcome.status() } else { Outcome::Served.status() });
+        }
+        drop(admitted);
+        slot.end();
     }
 }
 

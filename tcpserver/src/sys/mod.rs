@@ -1,6 +1,7 @@
 //! System calls that have no safe form elsewhere, or that a fresh child makes without libc. The only unsafe code of this
 //! crate.
 
+mod confined;
 mod descriptor;
 mod exec;
 mod keep;
@@ -9,6 +10,7 @@ mod queue;
 mod raw;
 mod shared;
 mod sink;
+mod stack;
 mod table;
 
 use std::io;
@@ -19,6 +21,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+pub use confined::{attempt_execute, attempt_fork, attempt_look, attempt_signal, enter_landlock, forbid_processes};
 use connection::{Clock, Fd, Pressure, Time};
 pub use descriptor::duplicate;
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
@@ -30,6 +33,7 @@ pub use queue::queue;
 
 pub use shared::Shared;
 pub use sink::{Beginnings, Sink};
+pub use stack::wipe_stack;
 pub use table::Table;
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.
