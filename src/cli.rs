@@ -12,6 +12,7 @@ use crate::bench::{self, Bench};
 use crate::limits;
 use crate::sandbox::Wanted;
 use crate::settings::{ModeName, Serve};
+use crate::watching;
 
 /// What the user asks for.
 pub enum Request {
@@ -176,6 +177,8 @@ fn serve() -> Command {
             flag("verbose", "Log each child's end, and in fork and vfork its beginning"),
         ])
         .args(handler_options(LOGGING))
+        .next_help_heading(watching::HEADING)
+        .args(watching::options())
         .next_help_heading(DIAGNOSIS)
         .args([
             flag("single", "Serve one connection without a child, and exit; for debuggers"),

@@ -8,6 +8,7 @@ mod serve;
 mod settings;
 mod site;
 mod sockets;
+mod watching;
 
 use std::process::ExitCode;
 

@@ -28,6 +28,7 @@ use crate::sandbox;
 use crate::settings::{ModeName, Serve};
 use crate::site::{Site, open_log_as_server};
 use crate::sockets::{Sockets, is_same_socket};
+use crate::watching;
 
 /// Log lines of handlers go to descriptor 2, whether it is the original one or a file.
 const STDERR: Fd = Fd(2);
@@ -95,6 +96,18 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         server.log().warning(format_args!("{error}"));
         None
     });
+    server = match settings.watching.window() {
+        Ok(window) => {
+            if let Some(window) = &window {
+                server.log().note(format_args!("metrics on {}", watching::url(window.listener().address())));
+            }
+            server.shown_at(window)
+        }
+        Err(error) => {
+            server.abandon();
+            return Err(error);
+        }
+    };
     let executable = own_path.as_ref().map_or(&b"tine"[..], |path| path.as_os_str().as_bytes());
     let executes = settings.mode == ModeName::Vfork && !settings.single;
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,6 +14,7 @@ use crate::cli::is_given;
 use crate::limits::{self, Limits};
 use crate::sandbox;
 use crate::sockets::are_lent;
+use crate::watching::Watching;
 
 /// Seconds without a connection after which inetd has its socket back, unless told otherwise.
 const EXIT_IDLE: u32 = 60;
@@ -66,6 +67,7 @@ pub struct Serve {
     pub reuse: u32,
     pub max_connections: u32,
     pub limits: Limits,
+    pub watching: Watching,
     pub drain: u32,
     pub protocol: &'static Protocol,
     /// The handler's own options: name and value.
@@ -104,6 +106,7 @@ impl Serve {
             reuse: number("reuse", 0),
             max_connections: number("max-connections", 1000),
             limits: Limits::from_matches(matches)?,
+            watching: Watching::from_matches(matches),
             drain: number("drain", 30),
             protocol,
             handler: handler_options(matches, protocol)?,
@@ -117,7 +120,9 @@ impl Serve {
             single: matches.get_flag("single"),
             check: matches.get_flag("check"),
         };
-        settings.contradiction(|name| is_given(matches, name), limits::given(matches)).map_or(Ok(settings), Err)
+        settings
+            .contradiction(|name| is_given(matches, name), limits::given(matches).or(Watching::given(matches)))
+            .map_or(Ok(settings), Err)
     }
 
     /// What cannot be meant together.
@@ -226,6 +231,7 @@ impl Serve {
             }
             line("drain", &self.drain);
             self.limits.describe(&mut line);
+            self.watching.describe(&mut line);
         }
         line("handler", &self.protocol.name);
         for (name, value) in &self.handler {

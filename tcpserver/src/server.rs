@@ -17,9 +17,10 @@ use crate::sandbox::Sandbox;
 use crate::scoreboard::{Board, Books, Slot};
 use crate::signals::Signals;
 use crate::spawn::prefork::Pool;
-use crate::spawn::{Mode, Nest, alarm_clock, child_host};
+use crate::spawn::{Mode, Nest, Private, alarm_clock, child_host};
 use crate::supervise::{Crew, Supervisor};
 use crate::sys::{self, OneThread};
+use crate::window::Window;
 
 /// How many addresses one server listens on at most.
 pub const MOST_LISTENERS: usize = 16;
@@ -45,6 +46,7 @@ pub struct Server {
     limits: Limits,
     policy: porter::Policy,
     sandbox: Option<Rc<Sandbox>>,
+    window: Option<Window>,
     log: Log,
 }
 
@@ -65,7 +67,7 @@ impl Server {
                 }
             }
         }
-        Ok(Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, log })
+        Ok(Server::over(listeners, limits, log))
     }
 
     /// Asks for more than making children, in the modes `fork` and `vfork`.
@@ -85,7 +87,13 @@ impl Server {
             Ok(if lent { listener } else { listener.take_over() })
         };
         let listeners = sockets.into_iter().map(adopt).collect::<Result<_, Error>>()?;
-        Ok(Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, log })
+        Ok(Server::over(listeners, limits, log))
+    }
+
+    /// Has others look at what the service does, through a window that is open already.
+    #[must_use]
+    pub fn shown_at(self, window: Option<Window>) -> Self {
+        Server { window, ..self }
     }
 
     /// Has children enter this sandbox, in the modes `fork` and `prefork`.
@@ -96,7 +104,7 @@ impl Server {
 
     /// A server over sockets that listen already.
     pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
-        Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, log }
+        Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, window: None, log }
     }
 
     /// The listening sockets.
@@ -112,7 +120,8 @@ impl Server {
 
     /// Gives the service up before it began, and leaves nothing behind.
     pub fn abandon(self) {
-        self.listeners.iter().for_each(Listener::remove_name);
+        let window = self.window.iter().map(Window::listener);
+        self.listeners.iter().chain(window).for_each(Listener::remove_name);
     }
 
     /// Serves until SIGTERM or SIGINT. `access_log` is where handlers write their lines; `ready` is called once, when
@@ -143,8 +152,8 @@ impl Server {
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let board = self.board(&mode)?;
         let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm) };
-        let nest =
-            Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox: self.sandbox.as_deref() };
+        let (sandbox, private) = (self.sandbox.as_deref(), Private::new());
+        let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox, private };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
             Mode::Vfork(program) => {
@@ -173,9 +182,10 @@ impl Server {
             sys::wipe_stack();
         }
         let limits = Limits { connections: limit, ..self.limits };
-        let books = Books::new(board);
+        let books = Books::new(board, self.window.is_some());
         Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books)
             .with_restart(restart)
+            .shown_at(self.window)
             .run(ready);
         Ok(())
     }

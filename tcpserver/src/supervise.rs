@@ -4,6 +4,7 @@ mod admitting;
 mod filling;
 mod reaping;
 mod restarting;
+mod showing;
 mod stopping;
 mod turning_away;
 
@@ -21,6 +22,7 @@ use crate::error::describe;
 use crate::hold::Hold;
 use crate::listen::Listener;
 use crate::log::{Limiter, Log};
+use crate::metrics::Metrics;
 use crate::porter::Porter;
 use crate::reaper::Reaper;
 use crate::rules::reason::reason;
@@ -32,6 +34,7 @@ use crate::spawn::vfork::Starter;
 use crate::stop::Stopping;
 use crate::sys;
 use crate::ucspi::Door;
+use crate::window::Window;
 
 /// A connection that comes this soon after the one before, in microseconds, has the supervisor expect the next as soon,
 /// and reap then what has ended meanwhile, rather than be woken by each end.
@@ -68,6 +71,8 @@ pub(crate) struct Supervisor<'a> {
     hold: Hold,
     porter: Porter,
     books: Books,
+    window: Option<Window>,
+    metrics: Metrics,
     /// A connection that was accepted and found no child yet, and from which listener: it is next.
     waiting: Option<(usize, Admitted)>,
     /// When a connection was last accepted here, in microseconds.
@@ -114,6 +119,8 @@ impl<'a> Supervisor<'a> {
             hold: Hold::default(),
             porter,
             books,
+            window: None,
+            metrics: Metrics::default(),
             waiting: None,
             accepted: 0,
             hurried: false,
@@ -127,6 +134,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// With a window for others to look through.
+    pub(crate) fn shown_at(self, window: Option<Window>) -> Self {
+        self.nest.private.set(window.iter().flat_map(Window::descriptors));
+        Supervisor { window, ..self }
+    }
+
     /// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are
     /// served.
     pub(crate) fn run(mut self, ready: impl FnOnce(&[Listener])) {
@@ -135,7 +148,7 @@ impl<'a> Supervisor<'a> {
         ready(&self.listeners);
         self.tell_ready();
         while !self.is_done() {
-            let connections = self.wait();
+            let (connections, asked) = self.wait();
             self.heed_stop();
             if self.over {
                 break;
@@ -147,6 +160,7 @@ impl<'a> Supervisor<'a> {
                 self.porter.report(self.children.live(), self.limit, &self.listeners, &mut self.log);
             }
             self.porter.work(&mut self.children, self.limit, &self.listeners, &mut self.log);
+            self.show(asked);
             self.retry();
             for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
                 self.admit_queued(at);
@@ -154,7 +168,8 @@ impl<'a> Supervisor<'a> {
             self.fill();
             self.press_on();
         }
-        for listener in &self.listeners {
+        let window = self.window.iter().map(Window::listener);
+        for listener in self.listeners.iter().chain(window) {
             listener.remove_name();
             if listener.left_name() {
                 let name = listener.address();
@@ -164,8 +179,9 @@ impl<'a> Supervisor<'a> {
         self.log.flush();
     }
 
-    /// Waits for a connection, a signal, or the time of something to do. Says which listeners have a connection.
-    fn wait(&mut self) -> [bool; MOST_LISTENERS] {
+    /// Waits for a connection, a signal, or the time of something to do. Says which listeners have a connection, and
+    /// whether somebody is at the window.
+    fn wait(&mut self) -> ([bool; MOST_LISTENERS], bool) {
         self.log.flush();
         let now = sys::micros();
         let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
@@ -181,7 +197,7 @@ impl<'a> Supervisor<'a> {
         }
         if room && self.stopping.is_some() && self.accepting.contains(&true) {
             // What is queued is served before anything else, and an accept that finds nothing is what tells the end.
-            return self.accepting;
+            return (self.accepting, false);
         }
         let timeout = [
             // What was let in is heeded before any wait: the wait would not be told of it again.
@@ -196,22 +212,25 @@ impl<'a> Supervisor<'a> {
             self.next_of_restarting().map(|next| next.saturating_sub(now)),
             self.reaper.due().map(|due| due.saturating_sub(now)),
             self.dropped.owes().map(|due| due.saturating_sub(now)),
+            self.window.as_ref().and_then(Window::next).map(|next| next.saturating_sub(now)),
         ];
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
         let last = self.listeners.len() - 1;
-        let mut polled: [PollFd<'_>; MOST_LISTENERS + 1] = std::array::from_fn(|at| {
+        let mut polled: [PollFd<'_>; MOST_LISTENERS + 2] = std::array::from_fn(|at| {
             let wanted = if self.accepting.get(at) == Some(&true) { PollFlags::POLLIN } else { PollFlags::empty() };
             PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
         });
         // While stopping there is nothing to be told: the queues are tried, and a socket that refuses is for ever ready.
         let watched = if (room || looks) && self.stopping.is_none() { self.listeners.len() } else { 0 };
-        // Headers arrive behind the connections that are watched, if any are waited for.
-        let arrivals = self.porter.arrivals();
-        if let Some(arrivals) = arrivals {
-            polled[watched] = PollFd::new(arrivals, PollFlags::POLLIN);
+        // Headers and questions arrive behind the connections that are watched, if any are waited for.
+        let mut used = watched;
+        let window = self.window.as_ref().map(Window::events);
+        for beside in self.porter.arrivals().into_iter().chain(window) {
+            polled[used] = PollFd::new(beside, PollFlags::POLLIN);
+            used += 1;
         }
-        let polled = &mut polled[..watched + usize::from(arrivals.is_some())];
+        let polled = &mut polled[..used];
         let mut ready = [false; MOST_LISTENERS];
         match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.hurried))) {
             // The hurry is over: nobody came.
@@ -225,7 +244,8 @@ impl<'a> Supervisor<'a> {
             // A signal: its flag is set.
             Err(_) => self.unheard = 0,
         }
-        ready
+        let asked = self.window.is_some() && polled.last().and_then(PollFd::revents).is_some_and(|e| !e.is_empty());
+        (ready, asked)
     }
 
     /// Something is short. Trying again at once would spin.

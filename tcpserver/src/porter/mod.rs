@@ -19,6 +19,7 @@ use crate::log::Log;
 use crate::proxy::{self, Pending};
 use crate::reap::Ended;
 use crate::saturation::Saturation;
+use crate::scoreboard::Counters;
 use crate::sys::{self, Peer};
 
 /// What is asked of the supervisor beyond making children. By default, nothing.
@@ -180,6 +181,15 @@ impl Porter {
         let headerless = self.pending.as_ref().map(|pending| pending.refused);
         if let Some(saturation) = &mut self.saturation {
             log.note(format_args!("{}", saturation.report(live, limit, listeners, refused, headerless, sys::micros())));
+        }
+    }
+
+    /// Writes down how many were turned away.
+    pub(crate) fn write_down(&self, counters: &Counters) {
+        let gate = self.gate.iter().flat_map(|gate| gate.refused);
+        counters.refused.iter().zip(gate).for_each(|(count, refused)| count.set(refused));
+        if let (Some(pending), Some(last)) = (&self.pending, counters.refused.last()) {
+            last.set(pending.refused);
         }
     }
 

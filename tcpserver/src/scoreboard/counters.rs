@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use connection::Outcome;
 
+use crate::gate::Reason;
 use crate::reap::{Ended, Fate};
 
 /// A number that one process changes and others read.
@@ -31,37 +32,16 @@ impl Count {
     }
 }
 
-/// Why a client was turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It waits for the crashes that its connections caused.
-    Penalty,
-    /// It has as many connections as a client may.
-    PerIp,
-    /// Its network has as many as a network may.
-    PerNet,
-    /// It comes more often than a client may.
-    Rate,
-    /// Its network comes more often than a network may.
-    NetRate,
-    /// The rules deny it.
-    Rules,
-    /// Its balancer's header is missing, wrong or late.
-    Proxy,
-    /// All children are busy, and whoever comes then is to be turned away.
-    Overload,
-    /// Memory is short.
-    Memory,
-}
-
-impl Refusal {
-    /// How many there are.
-    pub const COUNT: usize = 9;
-
-    /// The name of each, in their order.
-    pub const NAMES: [&str; Self::COUNT] =
-        ["penalty", "per-ip", "per-net", "rate", "net-rate", "rules", "proxy", "overload", "memory"];
-}
+/// Why clients are turned away: the gate's reasons, and a balancer's header that is missing, wrong or late.
+pub const REFUSALS: [&str; Reason::COUNT + 1] = {
+    let mut names = ["proxy"; Reason::COUNT + 1];
+    let mut at = 0;
+    while at < Reason::COUNT {
+        names[at] = Reason::NAMES[at];
+        at += 1;
+    }
+    names
+};
 
 /// Times in buckets, as Prometheus has them.
 #[repr(C)]
@@ -94,8 +74,8 @@ pub const SIGNALS: usize = 65;
 pub struct Counters {
     /// Connections that the supervisor accepted.
     pub accepted: Count,
-    /// Clients that were turned away without a child, by [`Refusal`].
-    pub refused: [Count; Refusal::COUNT],
+    /// Clients that were turned away without a child, in the order of [`REFUSALS`].
+    pub refused: [Count; REFUSALS.len()],
     /// Children that were made.
     pub made: Count,
     /// How long making one took.
@@ -110,12 +90,12 @@ pub struct Counters {
     pub full: Count,
     /// See there.
     pub full_since: Count,
-    /// The fewest idle children of a pool since that was last asked.
+    /// The fewest children that were idle, or could be made, since that was last asked.
     pub fewest_idle: Count,
-    /// Times that children were replaced on request, and that a new binary took over.
-    pub reloads: Count,
-    /// See there.
-    pub upgrades: Count,
+    /// Times that files were read anew, and that this failed.
+    pub reloads: [Count; 2],
+    /// Times that a new program did not come to serve.
+    pub upgrades_failed: Count,
     /// What children that have ended said that they did: connections, requests, bytes.
     pub retired: [Count; 3],
 }
@@ -133,22 +113,18 @@ impl Default for Counters {
             full: Count::default(),
             full_since: Count::default(),
             fewest_idle: Count::default(),
-            reloads: Count::default(),
-            upgrades: Count::default(),
+            reloads: Default::default(),
+            upgrades_failed: Count::default(),
             retired: Default::default(),
         }
     }
 }
 
 impl Counters {
-    /// A client was turned away.
-    pub fn refuse(&self, why: Refusal) {
-        self.refused[why as usize].add(1);
-    }
-
     /// A child was made at `now`, of `live` now.
     pub(crate) fn began(&self, live: usize, limit: usize, now: u64) {
         self.made.add(1);
+        self.idle((limit.saturating_sub(live)) as u64);
         if live >= limit && self.full_since.get() == 0 {
             self.full_since.set(now);
         }
@@ -169,6 +145,13 @@ impl Counters {
         if since != 0 {
             self.full.add(now.saturating_sub(since));
             self.full_since.set(0);
+        }
+    }
+
+    /// So many children are idle, or could be made, now.
+    pub(crate) fn idle(&self, now: u64) {
+        if now < self.fewest_idle.get() {
+            self.fewest_idle.set(now);
         }
     }
 

@@ -8,6 +8,7 @@
 //! The memory is a memfd of the supervisor, `tine-scoreboard`: whoever may look at that process's descriptors finds it
 //! in /proc, and reads it without the service having any part in it ([`View`]).
 
+mod books;
 mod counters;
 mod header;
 mod row;
@@ -19,16 +20,15 @@ use std::fmt::Write;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-pub use counters::{Count, Counters, Histogram, Refusal, SIGNALS};
+pub(crate) use books::Books;
+pub use counters::{Count, Counters, Histogram, REFUSALS, SIGNALS};
 pub use header::{Header, Manner, Unreadable};
 pub use row::Row;
 pub use slot::Slot;
 pub use view::View;
 
-use crate::children::Child;
 use crate::listen::Listener;
-use crate::reap::Ended;
-use crate::sys::{self, Peer, Shared};
+use crate::sys::{self, Shared};
 
 /// The name of the memory, as it is seen in /proc.
 pub const NAME: &str = "tine-scoreboard";
@@ -51,6 +51,7 @@ impl Board {
         let slots = if manner == Manner::Prefork { rows } else { 0 };
         let shared = Shared::create(NAME, rows, slots)?;
         shared.header().set_up(manner, limit, rows, slots, sys::micros());
+        shared.header().counters.fewest_idle.set(limit as u64);
         Ok(Board { shared })
     }
 
@@ -91,6 +92,16 @@ impl Board {
         self.shared.own()
     }
 
+    /// Live children: what the supervisor knows, and what the child says if it is one of a pool.
+    pub(crate) fn children(&self) -> impl Iterator<Item = (&'static Row, Option<&'static Slot>)> {
+        children(&self.shared)
+    }
+
+    /// The first part.
+    pub(crate) fn header(&self) -> &'static Header {
+        self.shared.header()
+    }
+
     /// The descriptor through which all of it can be had: a child closes it before it serves anybody.
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
@@ -98,64 +109,10 @@ impl Board {
     }
 }
 
-/// What the supervisor writes down, for as long as it runs.
-pub(crate) struct Books {
-    board: Option<&'static Board>,
-    pub(crate) counters: &'static Counters,
-    /// Rows without a child: given back, and never used.
-    free: Vec<u32>,
-    fresh: u32,
-}
-
-impl Books {
-    /// Without a board, what is counted is read by nobody else.
-    pub(crate) fn new(board: Option<&'static Board>) -> Self {
-        let counters = board.map_or_else(|| Box::leak(Box::default()), Board::counters);
-        Books { board, counters, free: Vec::new(), fresh: 0 }
-    }
-
-    fn row(&self, place: u32) -> Option<&'static Row> {
-        self.board?.shared.rows().get(place as usize)
-    }
-
-    /// A child of a pool was made, for this place.
-    pub(crate) fn joined(&mut self, child: &Child) {
-        self.counters.began(0, usize::MAX, child.started);
-        if let Some(row) = self.row(child.slot) {
-            row.begin(child.pid, child.started, false, None);
-        }
-    }
-
-    /// A child was made for a client that the supervisor accepted, of `live` now: its place.
-    pub(crate) fn began(&mut self, pid: i32, peer: Peer, now: u64, live: usize, limit: usize) -> u32 {
-        self.counters.began(live, limit, now);
-        if self.board.is_none() {
-            return 0;
-        }
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.fresh += 1;
-            self.fresh - 1
-        });
-        if let Some(row) = self.row(place) {
-            row.begin(pid, now, true, peer);
-        }
-        place
-    }
-
-    /// A child was reaped, `age` microseconds old.
-    pub(crate) fn ended(&mut self, child: &Child, ended: &Ended, age: u64) {
-        self.counters.ended(ended, child.started.saturating_add(age));
-        let Some(board) = self.board else { return };
-        if let Some(row) = self.row(child.slot) {
-            row.end();
-        }
-        if let Some(slot) = board.shared.slots().get(child.slot as usize) {
-            let (done, retired) = (slot.claims(age), &self.counters.retired);
-            retired.iter().zip(done).for_each(|(retired, done)| retired.add(done));
-        } else {
-            self.free.push(child.slot);
-        }
-    }
+fn children(shared: &Shared) -> impl Iterator<Item = (&'static Row, Option<&'static Slot>)> + use<> {
+    let slots = shared.slots();
+    let rows = shared.rows().iter().enumerate();
+    rows.filter(|(_, row)| row.pid().is_some()).map(|(at, row)| (row, slots.get(at)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::os::fd::OwnedFd;
 
 use super::*;
+use crate::children::Child;
+use crate::reap::Ended;
 
 fn board(children: usize) -> Board {
     Board::new(Manner::Prefork, children).unwrap()
@@ -55,10 +57,10 @@ fn claims_are_bounded_by_what_is_possible() {
 #[test]
 fn others_see_the_same() {
     let board = board(5);
-    let mut books = Books::new(Some(Box::leak(Box::new(board))));
+    let mut books = Books::new(Some(Box::leak(Box::new(board))), false);
     let board = books.board.unwrap();
     let child = Child { pid: 77, slot: 3, started: 12, ..Child::default() };
-    books.joined(&child);
+    books.joined(&child, 0);
     board.slot(3).begin(Some("192.0.2.1:99".parse().unwrap()));
     let view = view(board).unwrap();
     assert_eq!((view.header().pid(), view.header().limit()), (std::process::id().into(), 5));
@@ -76,10 +78,10 @@ fn others_see_the_same() {
 #[test]
 fn places_are_used_again() {
     let board = Box::leak(Box::new(Board::new(Manner::Fork, 4).unwrap()));
-    let mut books = Books::new(Some(board));
+    let mut books = Books::new(Some(board), false);
     let peer = Some("192.0.2.1:99".parse().unwrap());
     for round in 0..10 {
-        let places: Vec<u32> = (1..=4).map(|pid| books.began(pid, peer, round, 1, 4)).collect();
+        let places: Vec<u32> = (1..=4).map(|pid| books.began((pid, peer), (1, 4), 0, round)).collect();
         let mut sorted = places.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, [0, 1, 2, 3]);

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::{Header, Row, Slot, Unreadable};
+use super::{Header, Row, Slot, Unreadable, children};
 use crate::sys::Shared;
 
 /// A scoreboard of another process.
@@ -34,9 +34,7 @@ impl View {
     }
 
     /// Live children: what the supervisor knows, and what the child says if it is one of a pool.
-    pub fn children(&self) -> impl Iterator<Item = (&Row, Option<&Slot>)> {
-        let slots = self.shared.slots();
-        let rows = self.shared.rows().iter().enumerate();
-        rows.filter(|(_, row)| row.pid().is_some()).map(|(at, row)| (row, slots.get(at)))
+    pub fn children(&self) -> impl Iterator<Item = (&'static Row, Option<&'static Slot>)> {
+        children(&self.shared)
     }
 }

@@ -8,6 +8,8 @@ pub(crate) mod fork;
 pub(crate) mod prefork;
 pub(crate) mod vfork;
 
+use std::cell::Cell;
+
 use connection::{Alarm, Handler, Host, Outcome};
 
 pub use vfork::Program;
@@ -78,6 +80,7 @@ pub(crate) struct Nest<'a> {
     pub(crate) board: Option<&'static Board>,
     /// What children are kept from.
     pub(crate) sandbox: Option<&'a Sandbox>,
+    pub(crate) private: Private,
 }
 
 impl Nest<'_> {
@@ -86,6 +89,7 @@ impl Nest<'_> {
         if let Some(board) = self.board {
             sys::close(board.descriptor());
         }
+        self.private.close();
     }
 
     /// In a fresh child: enters the sandbox, if there is one. A child that cannot ends.
@@ -93,5 +97,26 @@ impl Nest<'_> {
         if self.sandbox.is_some_and(|sandbox| !sandbox.enter()) {
             sys::exit(Outcome::Fault.status());
         }
+    }
+}
+
+/// Descriptors that the supervisor has for itself, beside those that others tell of.
+pub(crate) struct Private([Cell<i32>; Private::MOST]);
+
+impl Private {
+    const MOST: usize = 16;
+
+    pub(crate) fn new() -> Self {
+        Private([const { Cell::new(-1) }; Self::MOST])
+    }
+
+    /// From now on it is these.
+    pub(crate) fn set(&self, descriptors: impl Iterator<Item = i32>) {
+        let all = descriptors.chain(std::iter::repeat(-1));
+        self.0.iter().zip(all).for_each(|(place, descriptor)| place.set(descriptor));
+    }
+
+    fn close(&self) {
+        self.0.iter().map(Cell::get).take_while(|&descriptor| descriptor >= 0).for_each(sys::close);
     }
 }

@@ -68,7 +68,7 @@ impl Supervisor<'_> {
             return self.held_up("make room for a child", &error);
         }
         let from = &self.listeners[at];
-        let before = self.porter.clock();
+        let (before, timed) = (self.porter.clock(), self.books.clock());
         if let Crew::Ucspi(_) = self.crew {
             // The child writes its lines itself, this one comes before them.
             self.log.status(self.children.live() + 1, self.limit);
@@ -85,7 +85,7 @@ impl Supervisor<'_> {
                 let peer = admitted.peer;
                 // Our copy is closed before anything is written: a log that stalls must not keep the client's connection.
                 drop(admitted);
-                self.register(pid, peer);
+                self.register(pid, peer, timed);
                 self.porter.began(peer, self.children.live(), self.limit, before);
             }
             Err(error) => {
@@ -128,10 +128,10 @@ impl Supervisor<'_> {
         self.children.live() >= self.limit
     }
 
-    fn register(&mut self, pid: i32, peer: Peer) {
+    fn register(&mut self, pid: i32, peer: Peer, before: u64) {
         self.reaper.born(pid);
         let started = sys::micros();
-        let slot = self.books.began(pid, peer, started, self.children.live() + 1, self.limit);
+        let slot = self.books.began((pid, peer), (self.children.live() + 1, self.limit), before, started);
         self.children.register(Child { pid, slot, peer, started, ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);

@@ -11,11 +11,12 @@ impl Supervisor<'_> {
         let Crew::Pool(pool) = &mut self.crew else { return };
         let mut failure = None;
         while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
+            let before = self.books.clock();
             match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
                 Ok((pid, slot)) => {
                     self.reaper.born(pid);
                     let child = Child { pid, slot, started: sys::micros(), ..Child::default() };
-                    self.books.joined(&child);
+                    self.books.joined(&child, before);
                     self.children.register(child);
                 }
                 Err(error) => failure = Some(error),

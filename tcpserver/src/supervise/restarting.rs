@@ -95,10 +95,12 @@ impl<'a> Supervisor<'a> {
                 if let Crew::Pool(_) = self.crew {
                     self.restarting.leaving.begin(&mut self.children, self.drain);
                 }
+                self.books.counters.reloads[0].add(1);
                 self.log.note(format_args!("reloaded"));
                 "reloaded".to_owned()
             }
             Err(error) => {
+                self.books.counters.reloads[1].add(1);
                 self.log.warning(format_args!("{error}; serving goes on as before"));
                 format!("not reloaded: {error}")
             }
@@ -145,6 +147,7 @@ impl<'a> Supervisor<'a> {
             State::Hangs => {
                 successor.signal(Signal::SIGKILL);
                 self.restarting.successor = None;
+                self.books.counters.upgrades_failed.add(1);
                 let what = "the new program, process";
                 self.log.warning(format_args!(
                     "{what} {pid}, does not come to serve: it was killed; serving goes on as before"
@@ -167,6 +170,7 @@ impl<'a> Supervisor<'a> {
         let Some(successor) = self.restarting.successor.take_if(|successor| successor.pid() == ended.pid) else {
             return false;
         };
+        self.books.counters.upgrades_failed.add(1);
         let (pid, fate) = (successor.pid(), ended.fate());
         let what = "the new program, process";
         self.log.warning(format_args!("{what} {pid}, ended before it served ({fate}): serving goes on as before"));
