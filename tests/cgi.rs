@@ -249,7 +249,7 @@ fn bodies_reach_a_script() {
 #[test]
 fn a_connection_goes_on_behind_a_script() {
     let site = site(&[("echo.cgi", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; exec cat\n")]);
-    everywhere(&site, &["--cgi"], |_, server| {
+    everywhere(&site, &["--cgi"], |launcher, server| {
         let mut client = server.connect();
         for _ in 0..3 {
             client.send("POST /echo.cgi HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
@@ -258,11 +258,31 @@ fn a_connection_goes_on_behind_a_script() {
             for body in ["abc", "de"] {
                 let (head, _) = client.try_head().expect("the answer of a script");
                 assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")));
-                assert!(head.keeps_alive());
+                assert!(head.keeps_alive(), "{launcher} {head:?}");
                 let chunks = client.take(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).len()).expect("its body");
                 assert_eq!(unchunk(&chunks).0, body.as_bytes());
             }
             assert_eq!(client.response("GET").expect(200).text(), "hello\n");
+        }
+    });
+}
+
+/// One that answers before it has read what was sent, or reads none of it: where the next request begins is known.
+#[test]
+fn a_connection_goes_on_behind_a_body_that_is_not_read() {
+    let site = site(&[
+        ("first.cgi", "#!/bin/sh\nprintf 'Content-Type: text/plain\\nContent-Length: 1\\n\\na'; cat >/dev/null\n"),
+        ("never.cgi", "#!/bin/sh\nexec <&-; printf 'Content-Type: text/plain\\nContent-Length: 1\\n\\na'\n"),
+    ]);
+    everywhere(&site, &["--cgi"], |launcher, server| {
+        let mut client = server.connect();
+        for name in ["first", "never", "first", "never"] {
+            let body = "GET /evil HTTP/1.1\r\nHost: h\r\n\r\n";
+            let head = format!("POST /{name}.cgi HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+            client.send(format!("{head}{body}GET /hello.txt HTTP/1.1\r\nHost: h\r\n\r\n"));
+            let response = client.response("POST").expect(200);
+            assert!(response.keeps_alive(), "{name} under {launcher}: {response:?}");
+            assert_eq!(client.response("GET").expect(200).text(), "hello\n", "{name} under {launcher}");
         }
     });
 }

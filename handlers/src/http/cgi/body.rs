@@ -51,6 +51,16 @@ impl<'r> Body<'r> {
         self.left -= len as u64;
     }
 
+    /// All of it was received: where the next request begins is known, whether the script takes the rest or not.
+    pub(crate) fn is_in_hand(&self) -> bool {
+        self.framed && self.left == self.held().len() as u64
+    }
+
+    /// How much of what had been received with the head was this body, now that the script has ended.
+    pub(crate) fn consumed(&self) -> usize {
+        self.taken + if self.is_in_hand() { self.held().len() } else { 0 }
+    }
+
     /// Tells the client to go on, if it waits for that.
     pub(crate) fn invite(&mut self, stream: &Stream<'_>) {
         if self.expected && self.held.is_empty() {

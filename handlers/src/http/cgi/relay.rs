@@ -82,7 +82,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
             complain(self.call, "was ended in its answer by signal ", Some(status as u64 - 128));
             next = Next::Broken;
         }
-        self.reply.made.consumed = self.body.taken;
+        self.reply.made.consumed = self.body.consumed();
         match next {
             Next::Done if self.framing == Some(Framing::Chunks) && !self.reply.head_only => {
                 let sent = self.reply.stream.send(chunk::END, &[], false);
@@ -219,7 +219,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
                     // It does not want the rest, which is no fault.
                     Err(_) => {
                         self.ends.input = None;
-                        self.body.framed = false;
+                        self.body.framed = self.body.is_in_hand();
                     }
                 }
             }
@@ -272,8 +272,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
     /// The head of the answer, from the script's.
     fn begin(&mut self, head: &mut Text<'_>, found: &Head<'_>) {
         let call = self.call;
-        let done = self.body.framed && self.body.left == 0;
-        let keep = call.request.keep_alive && done && !call.connection.host.pressure.is_leaving();
+        let keep = call.request.keep_alive && self.body.is_in_hand() && !call.connection.host.pressure.is_leaving();
         let code = found.code.unwrap_or(if found.location.is_empty() { 200 } else { 302 });
         let has_body = code != 204 && code != 304;
         // Elsewhere, and it did not say that: a page of ours does.
