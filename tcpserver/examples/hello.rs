@@ -2,16 +2,16 @@
 //!
 //! `cargo run -p tcpserver --example hello`, then `nc 127.0.0.1 4000`.
 
-use connection::{Connection, Fd, Outcome};
-use tcpserver::log::Verbosity;
-use tcpserver::{Error, Limits, Log, Mode, Server, Tuning};
+use std::io::Write;
+use tcpserver::{Connection, Error, Outcome, Server, Stream};
 
 fn main() -> Result<(), Error> {
-    let log = Log::new("hello", Fd(2), Verbosity::Status);
-    let server = Server::bind(&["127.0.0.1:4000".parse().unwrap()], Tuning::default(), Limits::default(), log)?;
-    let mut hello = |connection: &Connection<'_>| match tcpserver::write_all(connection.output, b"hello\n") {
-        Ok(()) => Outcome::Served,
-        Err(_) => Outcome::Fault,
-    };
-    server.run(Mode::Prefork { handler: &mut hello, children: 4, reuse: 0 }, None, |_| println!("ready"))
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:4000".into());
+    let ready = |listeners: &[tcpserver::Listener]| println!("hello: at {}", listeners[0].address());
+    Server::builder("hello").listen(address).verbose().ready(ready).prefork(4, &mut |connection: &Connection<'_>| {
+        match Stream::new(connection).write_all(b"hello\n") {
+            Ok(()) => Outcome::Served,
+            Err(_) => Outcome::Fault,
+        }
+    })
 }

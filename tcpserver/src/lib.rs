@@ -14,6 +14,7 @@
 //! The process that calls [`Server::run`] must have one thread: it forks.
 
 pub mod admit;
+mod builder;
 pub mod children;
 pub mod confine;
 pub mod environ;
@@ -42,6 +43,7 @@ pub mod server;
 pub mod signals;
 pub mod spawn;
 mod stop;
+mod stream;
 mod supervise;
 #[allow(unsafe_code, reason = "the one place of this crate where system calls without a safe form are made")]
 mod sys;
@@ -51,6 +53,7 @@ pub mod ucspi;
 pub mod upgrade;
 pub mod window;
 
+pub use builder::Builder;
 pub use connection::{Connection, Handler, Outcome};
 pub use error::Error;
 pub use listen::{Address, Listener, Tuning};
@@ -58,5 +61,6 @@ pub use log::Log;
 pub use restart::Restart;
 pub use server::{Limits, Server};
 pub use spawn::{Mode, Program, alarm_clock, child_host};
-pub use sys::write_all;
+pub use stream::Stream;
+pub use sys::{counters, write_all};
 pub use window::Window;

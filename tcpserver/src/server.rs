@@ -6,6 +6,7 @@ use std::rc::Rc;
 use connection::{Fd, Handler, Host, Outcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::Builder;
 use crate::admit::{self, Nothing};
 use crate::children::Children;
 use crate::error::Error;
@@ -51,6 +52,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server in a few lines. `program` begins each line of its log.
+    pub fn builder(program: &'static str) -> Builder {
+        Builder::new(program)
+    }
+
     /// Listens on each address.
     pub fn bind(addresses: &[Address], tuning: Tuning, limits: Limits, log: Log) -> Result<Self, Error> {
         if addresses.is_empty() || addresses.len() > MOST_LISTENERS {

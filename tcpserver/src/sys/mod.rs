@@ -34,7 +34,7 @@ pub use queue::queue;
 pub use shared::Shared;
 pub use sink::{Beginnings, Sink};
 pub use stack::wipe_stack;
-pub use table::Table;
+pub use table::{Table, counters};
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.
 pub fn now(clock: Clock) -> Time {
@@ -153,6 +153,13 @@ fn address(storage: &libc::sockaddr_storage) -> Peer {
             _ => None,
         }
     }
+}
+
+/// read(2), once.
+pub fn read(from: Fd, bytes: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes into a valid slice and not beyond it. A number that is no descriptor any more gives EBADF.
+    let read = unsafe { libc::read(from.0, bytes.as_mut_ptr().cast(), bytes.len()) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
 
 /// write(2), once.

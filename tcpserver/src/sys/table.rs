@@ -4,6 +4,7 @@ use std::io;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use libc::c_void;
 
@@ -32,6 +33,21 @@ impl<T: Copy + Default> Table<T> {
         }
         Ok(Table { start, len })
     }
+}
+
+/// So many numbers, 0 at first, that this process shares with all that it forks from now on: the state of a service whose
+/// children have nothing else in common. They are there to the end of the process.
+///
+/// Whoever breaks a child can write to them: what is read here decides nothing that matters to others.
+///
+/// # Errors
+///
+/// What mmap(2) fails with.
+pub fn counters(count: usize) -> io::Result<&'static [AtomicU64]> {
+    let start = map::<AtomicU64>(count, libc::MAP_SHARED)?;
+    // SAFETY: the mapping was just made, page-aligned and of that length, and nothing ever unmaps it. Zero bytes are a valid
+    // AtomicU64, and it is written to by atomic operations alone, here and in other processes.
+    Ok(unsafe { std::slice::from_raw_parts(start, count) })
 }
 
 impl<T> Deref for Table<T> {

@@ -70,14 +70,19 @@ impl Server {
         Server::run(scratch, command)
     }
 
-    /// Any command that says its port on stdout, as `tcpserver -1` does.
+    /// Any command that says its port on stdout, as `tcpserver -1` does, or its address at the end of a line.
     #[track_caller]
     pub fn run(scratch: Scratch, command: Command) -> Server {
         let mut server = Server::spawn(scratch, command);
         let mut port = String::new();
         let stdout = server.child.stdout.take().expect("a pipe");
         let _ = BufReader::new(stdout).read_line(&mut port);
-        let port = port.trim().parse().unwrap_or_else(|_| panic!("no port from {}", server.story()));
+        let port = port
+            .trim()
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("no port from {}", server.story()));
         server.address.set_port(port);
         server
     }
