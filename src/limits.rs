@@ -138,12 +138,6 @@ impl Limits {
         Ok(Limits { asked, rejects, shown })
     }
 
-    /// Whether each connection has to be decided about before a child has it.
-    pub fn stand_before_children(&self) -> bool {
-        let policy = self.policy(b"");
-        policy.gate.is_wanted() || policy.proxy.is_some() || policy.lifetime.is_some()
-    }
-
     /// What is asked of the supervisor; `refusal` is what it says to whoever is turned away.
     pub fn policy(&self, refusal: &'static [u8]) -> Policy {
         let mut policy = self.asked.policy();

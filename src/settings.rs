@@ -141,11 +141,6 @@ impl Serve {
             let which = if self.inetd { "--inetd" } else { "--single" };
             return Some(format!("{which} serves one connection: --{name} has no meaning with it"));
         }
-        if let Some(name) = limit.filter(|_| pool && self.limits.stand_before_children()) {
-            return Some(format!(
-                "--{name}: a pool's children accept for themselves: use --mode fork or vfork with it"
-            ));
-        }
         if self.inetd {
             let names = [
                 "listen",

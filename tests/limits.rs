@@ -9,7 +9,7 @@ use common::{Client, Mode, Scratch, Server, launch, server, wait_until};
 use nix::sys::signal::Signal;
 
 /// The modes in which clients are limited.
-const MODES: [Mode; 2] = [Mode::Fork, Mode::Vfork];
+const MODES: [Mode; 4] = Mode::ALL;
 
 const PROXY: &str = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n";
 

@@ -11,7 +11,7 @@ use std::{
 use common::{Client, Mode, Scratch, Server, launch, wait_until};
 
 /// The modes in which clients can be turned away.
-const MODES: [Mode; 2] = [Mode::Fork, Mode::Vfork];
+const MODES: [Mode; 4] = Mode::ALL;
 
 fn site() -> Scratch {
     let site = Scratch::new();

@@ -21,10 +21,20 @@ pub struct Child {
     pub peer: Peer,
     /// When it was made, in microseconds of the monotonic clock.
     pub started: u64,
-    /// Whether it was told to end, for its age.
+    /// Since when it has served its client, likewise; 0 if it has none that the supervisor knows of.
+    pub since: u64,
+    /// Whether it was told to end, for the time that it has served.
     pub told: Told,
     /// Whether it is of before a reload, and leaves when it has finished.
     pub retired: bool,
+}
+
+impl Child {
+    /// Whether it serves a client that the supervisor knows of.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.since != 0
+    }
 }
 
 /// The live children, by process number.
@@ -101,6 +111,23 @@ impl Children {
         let at = self.find(child.pid);
         self.entries[at] = child;
         self.live += 1;
+    }
+
+    /// A child was given a connection.
+    pub(crate) fn serve(&mut self, pid: i32, peer: Peer, now: u64) {
+        let at = self.find(pid);
+        if self.entries[at].pid == pid {
+            (self.entries[at].peer, self.entries[at].since) = (peer, now);
+        }
+    }
+
+    /// A child is done with its connection. Says whether it was told to end.
+    pub(crate) fn rest(&mut self, pid: i32) -> bool {
+        let at = self.find(pid);
+        if self.entries[at].pid == pid {
+            (self.entries[at].peer, self.entries[at].since) = (None, 0);
+        }
+        self.entries[at].told != Told::Nothing || self.entries[at].retired
     }
 
     /// A child was reaped; `None` for one that is not ours (a child of whoever executed us, or of init's).

@@ -78,7 +78,10 @@ impl Watch {
         let Lifetime { allowed, grace } = self.lifetime;
         let mut next = None;
         for child in children.iter_mut() {
-            let end = child.started + micros(allowed);
+            if !child.is_serving() {
+                continue;
+            }
+            let end = child.since + micros(allowed);
             let kill = end + micros(grace);
             if child.told == Told::Nothing && end <= now {
                 tell(child.pid, Signal::SIGTERM);

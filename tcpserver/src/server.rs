@@ -17,6 +17,7 @@ use crate::restart::Restart;
 use crate::sandbox::Sandbox;
 use crate::scoreboard::{Board, Books, Slot};
 use crate::signals::Signals;
+use crate::spawn::handed::Handed;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, Private, alarm_clock, child_host};
 use crate::supervise::{Crew, Supervisor};
@@ -170,18 +171,23 @@ impl Server {
             }
             Mode::Prefork { handler, children, reuse } => {
                 let board = board.ok_or_else(|| Error::new("make", "a pool", "it has no scoreboard"))?;
-                (Crew::Pool(Pool::new(handler, board, children, reuse)), children as usize)
+                let pool = Pool::new(handler, board, children, reuse)
+                    .map_err(|error| Error::os("map", "the table of a pool", error))?;
+                (Crew::Pool(pool), children as usize)
             }
         };
+        // A pool's children accept for themselves, and nobody can stand before them, unless that is asked for.
+        let accept_for_themselves = matches!(crew, Crew::Pool(_)) && !self.policy.decides();
+        let handed = matches!(crew, Crew::Pool(_)) && self.policy.decides();
+        let handed = handed.then(|| Handed::new(limit as u32, &self.listeners)).transpose()?;
         // The children of a pool wait in accept(2) itself when there is one socket: that one is left to block.
-        let blocks = matches!(crew, Crew::Pool(_)) && self.listeners.len() == 1;
+        let blocks = accept_for_themselves && self.listeners.len() == 1;
         for listener in &self.listeners {
             let set = if blocks { listener.set_blocking() } else { listener.set_nonblocking() };
             set.map_err(|error| Error::os("set up", listener.address().to_string(), error))?;
         }
         let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
-        // A pool's children accept for themselves, and nobody can stand before them.
-        let policy = if let Crew::Pool(_) = crew { porter::Policy::default() } else { self.policy };
+        let policy = if accept_for_themselves { porter::Policy::default() } else { self.policy };
         let porter = Porter::new(policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
         if let Crew::Pool(_) = crew {
             // Children would copy each page of it to wipe what is ours, too.
@@ -192,6 +198,7 @@ impl Server {
         Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books)
             .with_restart(restart)
             .shown_at(self.window)
+            .with_handed(handed)
             .run(ready);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod admitting;
 mod filling;
+mod handing;
 mod reaping;
 mod restarting;
 mod showing;
@@ -29,6 +30,7 @@ use crate::rules::reason::reason;
 use crate::scoreboard::Books;
 use crate::server::{Limits, MOST_LISTENERS};
 use crate::spawn::Nest;
+use crate::spawn::handed::Handed;
 use crate::spawn::prefork::Pool;
 use crate::spawn::vfork::Starter;
 use crate::stop::Stopping;
@@ -58,6 +60,8 @@ pub(crate) enum Crew<'a> {
 pub(crate) struct Supervisor<'a> {
     nest: &'a Nest<'a>,
     crew: Crew<'a>,
+    /// The seats of a pool whose children are given their connections by this process.
+    handed: Option<Handed>,
     /// Children at once.
     limit: usize,
     /// Seconds that open connections get when the service is told to stop.
@@ -109,6 +113,7 @@ impl<'a> Supervisor<'a> {
         Supervisor {
             nest,
             crew,
+            handed: None,
             limit: limits.connections,
             drain: limits.drain,
             children,
@@ -154,6 +159,7 @@ impl<'a> Supervisor<'a> {
                 break;
             }
             self.heed_restart();
+            self.hear();
             self.reap();
             self.tell_held_back();
             if self.nest.signals.take_request() {
@@ -184,7 +190,7 @@ impl<'a> Supervisor<'a> {
     fn wait(&mut self) -> ([bool; MOST_LISTENERS], bool) {
         self.log.flush();
         let now = sys::micros();
-        let room = !self.is_pool() && self.has_room(now) && self.waiting.is_none();
+        let room = !self.children_accept() && self.has_room(now) && self.waiting.is_none();
         self.hurried = self.hurried && room;
         let full = !self.hold.is_on(now) && self.is_full_for_good();
         let patience = if full { self.porter.patience() } else { None };
@@ -217,7 +223,7 @@ impl<'a> Supervisor<'a> {
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
         let last = self.listeners.len() - 1;
-        let mut polled: [PollFd<'_>; MOST_LISTENERS + 2] = std::array::from_fn(|at| {
+        let mut polled: [PollFd<'_>; MOST_LISTENERS + 3] = std::array::from_fn(|at| {
             let wanted = if self.accepting.get(at) == Some(&true) { PollFlags::POLLIN } else { PollFlags::empty() };
             PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
         });
@@ -225,8 +231,10 @@ impl<'a> Supervisor<'a> {
         let watched = if (room || looks) && self.stopping.is_none() { self.listeners.len() } else { 0 };
         // Headers and questions arrive behind the connections that are watched, if any are waited for.
         let mut used = watched;
+        // While some children are idle it is early enough to hear of others when the next connection comes.
+        let words = self.handed.as_ref().filter(|handed| !handed.has_idle()).map(Handed::words);
         let window = self.window.as_ref().map(Window::events);
-        for beside in self.porter.arrivals().into_iter().chain(window) {
+        for beside in self.porter.arrivals().into_iter().chain(window).chain(words) {
             polled[used] = PollFd::new(beside, PollFlags::POLLIN);
             used += 1;
         }

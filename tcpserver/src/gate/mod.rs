@@ -262,16 +262,22 @@ impl Gate {
         }
     }
 
-    /// The child of `peer` was reaped.
-    pub(crate) fn ended(&mut self, peer: sys::Peer, fate: Fate, now: u64, log: &mut Log) {
+    /// `peer` has a child no more.
+    pub(crate) fn left(&mut self, peer: sys::Peer) {
         let Some(ip) = self.counted(peer) else { return };
-        let client = self.policy.ip_prefix.source(ip);
         if let Some(tally) = &mut self.per_ip {
-            tally.remove(client);
+            tally.remove(self.policy.ip_prefix.source(ip));
         }
         if let Some(tally) = &mut self.per_net {
             tally.remove(self.policy.net_prefix.source(ip));
         }
+    }
+
+    /// The child of `peer` was reaped.
+    pub(crate) fn ended(&mut self, peer: sys::Peer, fate: Fate, now: u64, log: &mut Log) {
+        self.left(peer);
+        let Some(ip) = self.counted(peer) else { return };
+        let client = self.policy.ip_prefix.source(ip);
         let penalty = self.penalties.as_mut().and_then(|penalties| penalties.record(client, fate, now));
         if let Some((crashes, wait)) = penalty {
             // One line for each crash, as there is an end for each.

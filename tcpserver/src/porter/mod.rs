@@ -35,6 +35,14 @@ pub struct Policy {
     pub report: Option<u32>,
 }
 
+impl Policy {
+    /// Whether each connection is decided about before it has a child, or watched while it has one.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.gate.is_wanted() || self.proxy.is_some() || self.lifetime.is_some()
+    }
+}
+
 pub(crate) struct Porter {
     pending: Option<Pending>,
     gate: Option<Gate>,
@@ -127,6 +135,16 @@ impl Porter {
         }
         if let Some(saturation) = &mut self.saturation {
             saturation.born(live, limit, now, now.saturating_sub(before));
+        }
+    }
+
+    /// The child of `peer` is done with it, and lives on.
+    pub(crate) fn left(&mut self, peer: Peer) {
+        if let Some(gate) = &mut self.gate {
+            gate.left(peer);
+        }
+        if let Some(saturation) = &mut self.saturation {
+            saturation.reaped(sys::micros());
         }
     }
 

@@ -5,6 +5,7 @@
 //! copied at an instant that nobody chose.
 
 pub(crate) mod fork;
+pub(crate) mod handed;
 pub(crate) mod prefork;
 pub(crate) mod vfork;
 

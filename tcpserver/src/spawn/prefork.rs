@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::Nest;
+use super::handed::{Handed, Hatch};
 use crate::admit::{self, Admitted, Nothing};
 use crate::listen::Listener;
 use crate::scoreboard::{Board, Slot};
@@ -24,6 +25,8 @@ pub(crate) struct Pool<'a> {
     board: &'static Board,
     /// Slots without a child.
     free: Vec<u32>,
+    /// The child in each slot; 0 where there is none.
+    pids: sys::Table<i32>,
     /// At which socket the next child begins to look, so that none of them is always the last.
     turn: usize,
     /// Children made.
@@ -31,16 +34,27 @@ pub(crate) struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    pub(crate) fn new(handler: &'a mut dyn Handler, board: &'static Board, children: u32, reuse: u32) -> Self {
-        Pool {
+    pub(crate) fn new(
+        handler: &'a mut dyn Handler,
+        board: &'static Board,
+        children: u32,
+        reuse: u32,
+    ) -> io::Result<Self> {
+        Ok(Pool {
             supervisor: std::process::id().cast_signed(),
             handler,
             reuse,
             board,
             free: (0..children).rev().collect(),
+            pids: sys::Table::new(children as usize)?,
             turn: 0,
             made: 0,
-        }
+        })
+    }
+
+    /// The child in `slot`.
+    pub(crate) fn child_in(&self, slot: u32) -> Option<i32> {
+        self.pids.get(slot as usize).copied().filter(|&pid| pid != 0)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -61,25 +75,36 @@ impl<'a> Pool<'a> {
     /// child does when the pool drains.
     pub(crate) fn release(&mut self, slot: u32) -> bool {
         self.free.push(slot);
+        self.pids[slot as usize] = 0;
         let taken = self.slot(slot).taken();
         self.reuse == 0 || taken < u64::from(self.reuse)
     }
 
-    /// Makes one more child: its number and slot.
-    pub(crate) fn spawn(&mut self, nest: &Nest<'_>, listeners: &[Listener]) -> io::Result<(i32, u32)> {
+    /// Makes one more child: its number and slot. Where children are `handed` their connections, it has a seat there.
+    pub(crate) fn spawn(
+        &mut self,
+        nest: &Nest<'_>,
+        listeners: &[Listener],
+        handed: &mut Option<Handed>,
+    ) -> io::Result<(i32, u32)> {
         let Some(&slot) = self.free.last() else { return Err(io::ErrorKind::StorageFull.into()) };
         self.board.hand_out(slot)?;
+        let hatch = handed.as_mut().map(|handed| handed.hatch(slot)).transpose()?;
         self.turn = (self.turn + 1) % listeners.len();
         match sys::fork(&nest.one_thread)? {
             Forked::Parent(pid) => {
                 self.free.pop();
                 self.made += 1;
+                self.pids[slot as usize] = pid;
+                if let Some(handed) = handed {
+                    handed.joined(slot);
+                }
                 Ok((pid, slot))
             }
             Forked::Child => {
                 nest.leave();
                 let Some(page) = self.board.own() else { sys::exit(Outcome::Fault.status()) };
-                let work = Work { nest, supervisor: self.supervisor, listeners, slot: page, reuse: self.reuse };
+                let work = Work { nest, supervisor: self.supervisor, listeners, slot: page, reuse: self.reuse, hatch };
                 work.run(self.handler, self.turn)
             }
         }
@@ -95,16 +120,21 @@ struct Work<'w> {
     listeners: &'w [Listener],
     slot: &'w Slot,
     reuse: u32,
+    /// Where it is handed its connections, if it does not accept for itself.
+    hatch: Option<Hatch>,
 }
 
 impl Work<'_> {
     fn run(&self, handler: &mut dyn Handler, mut turn: usize) -> ! {
-        let Work { nest, supervisor, reuse, .. } = *self;
+        let Work { nest, supervisor, reuse, listeners, hatch, .. } = *self;
         nest.signals.enter_child();
         // A pool whose supervisor was killed must not go on accepting for ever. The second check is for a supervisor that
         // ended before the first call.
         if !sys::end_with_parent(Signal::SIGTERM, supervisor) {
             sys::exit(Outcome::Fault.status());
+        }
+        if let Some(hatch) = hatch {
+            hatch.close_the_rest(listeners);
         }
         nest.enter_sandbox();
         let mut left = reuse;
@@ -119,8 +149,12 @@ impl Work<'_> {
     /// Waits for a connection and serves it. A frame of its own: nothing of a client is in the caller's.
     #[inline(never)]
     fn serve_one(&self, handler: &mut dyn Handler, turn: &mut usize, last: bool) {
-        let Work { nest, listeners, slot, .. } = *self;
-        let (listener, admitted) = match next_connection(nest, listeners, turn) {
+        let Work { nest, listeners, slot, hatch, .. } = *self;
+        let next = match hatch {
+            Some(hatch) => hatch.next_connection(nest, listeners),
+            None => next_connection(nest, listeners, turn),
+        };
+        let (listener, admitted) = match next {
             Ok(Some(next)) => next,
             Ok(None) => sys::exit(Outcome::Served.status()),
             Err(_) => sys::exit(Outcome::Fault.status()),
@@ -134,6 +168,9 @@ impl Work<'_> {
         }
         drop(admitted);
         slot.end();
+        if let Some(hatch) = hatch {
+            hatch.done();
+        }
     }
 }
 

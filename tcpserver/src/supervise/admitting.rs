@@ -4,6 +4,7 @@ use super::{Crew, HURRY, Supervisor};
 use crate::admit::{self, Admitted, Nothing};
 use crate::children::Child;
 use crate::spawn::fork;
+use crate::spawn::handed::Handed;
 use crate::sys::{self, Peer};
 
 /// In a hurry, up to so many connections are taken from a queue before the supervisor looks at anything else.
@@ -63,6 +64,9 @@ impl Supervisor<'_> {
 
     /// Makes a child for an accepted connection; if that cannot be done now, it is tried again later.
     fn spawn(&mut self, at: usize, admitted: Admitted) {
+        if self.handed.is_some() {
+            return self.hand(at, admitted);
+        }
         if let Err(error) = self.children.make_room() {
             self.waiting = Some((at, admitted));
             return self.held_up("make room for a child", &error);
@@ -107,6 +111,12 @@ impl Supervisor<'_> {
         }
         while self.has_room(sys::micros())
             && self.waiting.is_none()
+            && let Some((at, admitted)) = self.handed.as_mut().and_then(Handed::next_returned)
+        {
+            self.spawn(at, admitted);
+        }
+        while self.has_room(sys::micros())
+            && self.waiting.is_none()
             && let Some((at, admitted)) = self.porter.next_complete(&mut self.log)
         {
             self.spawn(at, admitted);
@@ -120,19 +130,24 @@ impl Supervisor<'_> {
 
     /// Whether one more child may be tried.
     pub(super) fn has_room(&self, now: u64) -> bool {
-        !self.is_full() && !self.hold.is_on(now)
+        self.has_idle() || (!self.is_full() && !self.hold.is_on(now))
     }
 
     /// Whether nobody can be served who is not.
     pub(super) fn is_full(&self) -> bool {
-        self.children.live() >= self.limit
+        self.children.live() >= self.limit && !self.has_idle()
+    }
+
+    /// Whether a child waits to be handed a connection.
+    fn has_idle(&self) -> bool {
+        self.handed.as_ref().is_some_and(Handed::has_idle)
     }
 
     fn register(&mut self, pid: i32, peer: Peer, before: u64) {
         self.reaper.born(pid);
         let started = sys::micros();
         let slot = self.books.began((pid, peer), (self.children.live() + 1, self.limit), before, started);
-        self.children.register(Child { pid, slot, peer, started, ..Child::default() });
+        self.children.register(Child { pid, slot, peer, started, since: started, ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);
             self.log.pid(pid, peer);

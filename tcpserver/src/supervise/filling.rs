@@ -8,28 +8,33 @@ impl Supervisor<'_> {
     /// Makes the children that a pool lacks.
     pub(super) fn fill(&mut self) {
         let wanted = self.lacks_children();
-        let Crew::Pool(pool) = &mut self.crew else { return };
-        let mut failure = None;
-        while wanted && !pool.is_full() && !self.hold.is_on(sys::micros()) && failure.is_none() {
-            let before = self.books.clock();
-            match self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners)) {
-                Ok((pid, slot)) => {
-                    self.reaper.born(pid);
-                    let child = Child { pid, slot, started: sys::micros(), ..Child::default() };
-                    self.books.joined(&child, before);
-                    self.children.register(child);
-                }
-                Err(error) => failure = Some(error),
+        while wanted && self.lacks_children() && !self.hold.is_on(sys::micros()) && self.add_child() {}
+    }
+
+    /// Makes one more child of a pool, and says whether there is one.
+    pub(super) fn add_child(&mut self) -> bool {
+        let Crew::Pool(pool) = &mut self.crew else { return false };
+        let before = self.books.clock();
+        let spawned = self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners, &mut self.handed));
+        match spawned {
+            Ok((pid, slot)) => {
+                self.reaper.born(pid);
+                let child = Child { pid, slot, started: sys::micros(), ..Child::default() };
+                self.books.joined(&child, before);
+                self.children.register(child);
+                true
             }
-        }
-        if let Some(error) = failure {
-            self.held_up("fork", &error);
+            Err(error) => {
+                self.held_up("fork", &error);
+                false
+            }
         }
     }
 
     /// Whether a pool is to be filled.
     pub(super) fn lacks_children(&self) -> bool {
-        let wanted = self.stopping.as_ref().is_none_or(|stopping| !stopping.queue_empty);
+        // Those who are handed connections are made for them while the service stops.
+        let wanted = self.stopping.as_ref().is_none_or(|stopping| !stopping.queue_empty && self.handed.is_none());
         matches!(&self.crew, Crew::Pool(pool) if wanted && !pool.is_full())
     }
 }

@@ -83,11 +83,14 @@ impl Supervisor<'_> {
         let mut stillborn = false;
         if let Crew::Pool(pool) = &mut self.crew {
             let slot = pool.slot(child.slot);
-            child.peer = slot.peer();
+            if self.handed.is_none() {
+                child.peer = slot.peer();
+            }
             stillborn = ended.is_abnormal() && slot.taken() == 0 && age < INFANCY && self.stopping.is_none();
             let found_nothing = pool.release(child.slot);
             if let Some(stopping) = &mut self.stopping
                 && found_nothing
+                && self.handed.is_none()
                 && !ended.is_abnormal()
                 && !stopping.queue_empty
                 // It may have had the signal before the socket was made non-blocking, from whoever signals a whole group.
@@ -97,6 +100,7 @@ impl Supervisor<'_> {
                 self.listeners.iter().for_each(Listener::refuse);
             }
         }
+        self.release_seat(&mut child, ended);
         self.books.ended(&child, ended, age);
         self.log.end(&child, ended, age);
         self.porter.ended(&child, ended, &mut self.log);

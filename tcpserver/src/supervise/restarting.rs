@@ -94,6 +94,9 @@ impl<'a> Supervisor<'a> {
             Ok(()) => {
                 if let Crew::Pool(_) = self.crew {
                     self.restarting.leaving.begin(&mut self.children, self.drain);
+                    if let Some(handed) = &mut self.handed {
+                        handed.dismiss();
+                    }
                 }
                 self.books.counters.reloads[0].add(1);
                 self.log.note(format_args!("reloaded"));

@@ -5,6 +5,7 @@ use crate::children::Child;
 use crate::listen::Listener;
 use crate::server::MOST_LISTENERS;
 use crate::signals::Manner;
+use crate::spawn::handed::Handed;
 use crate::stop::{Know, Sockets, Stopping};
 
 impl Supervisor<'_> {
@@ -38,13 +39,18 @@ impl Supervisor<'_> {
     /// While stopping: wakes those who idle, says who is still there, and loses patience in the end.
     pub(super) fn press_on(&mut self) {
         let Some(stopping) = &mut self.stopping else { return };
+        if let Some(handed) = &mut self.handed {
+            handed.dismiss();
+        }
         let know = match &self.crew {
             Crew::Vfork(starter) if !starter.ends_gently => Know::Nothing,
             Crew::Fork(_) | Crew::Pool(_) if self.nest.signals.hears_restarts() => Know::Retire,
             _ => Know::Drain,
         };
+        let handed = self.handed.is_some();
         let pool = if let Crew::Pool(pool) = &self.crew { Some(pool) } else { None };
         let client = |child: &Child| match pool.map(|pool| pool.slot(child.slot)) {
+            Some(_) if handed => child.is_serving().then_some(child.peer),
             Some(slot) => slot.is_busy().then(|| slot.peer()),
             None => Some(child.peer),
         };
@@ -57,6 +63,9 @@ impl Supervisor<'_> {
             if let Some((_, admitted)) = self.waiting.take() {
                 self.log.warning(format_args!("dropping connection{}", crate::log::Peer(admitted.peer)));
             }
+            while let Some((_, admitted)) = self.handed.as_mut().and_then(Handed::next_returned) {
+                self.log.warning(format_args!("dropping connection{}", crate::log::Peer(admitted.peer)));
+            }
             stopping.queue_empty = true;
             self.accepting = [false; MOST_LISTENERS];
             self.listeners.iter().for_each(Listener::refuse);
@@ -66,7 +75,8 @@ impl Supervisor<'_> {
     pub(super) fn is_done(&self) -> bool {
         let Some(stopping) = &self.stopping else { return false };
         let waits = self.accepting.contains(&true) || self.waiting.is_some() || !self.porter.is_empty();
-        let queues_empty = self.is_pool() || !waits;
+        let waits = waits || self.handed.as_ref().is_some_and(Handed::has_returned);
+        let queues_empty = self.children_accept() || !waits;
         (queues_empty && self.children.live() == 0) || stopping.is_over()
     }
 }

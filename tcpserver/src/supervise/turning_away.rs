@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use crate::admit::{self, Nothing};
+use crate::spawn::handed::Handed;
 use crate::sys;
 
 /// Up to so many are turned away before the supervisor looks at anything else.
@@ -10,7 +11,8 @@ const BURST: u32 = 64;
 impl Supervisor<'_> {
     /// Whether the service is full, and clients are not to wait for ever.
     pub(super) fn is_full_for_good(&self) -> bool {
-        self.is_full() && self.waiting.is_none() && self.stopping.is_none()
+        let makes_room = || self.handed.as_ref().is_some_and(Handed::somebody_leaves);
+        self.is_full() && !makes_room() && self.waiting.is_none() && self.stopping.is_none()
     }
 
     /// Somebody is queued while the service is full: it is left a moment, and then turned away with all who wait.
@@ -22,7 +24,7 @@ impl Supervisor<'_> {
         // Who has ended and was not reaped yet has left room.
         self.reap_all(true, sys::micros());
         for _ in 0..BURST {
-            if !self.is_full() {
+            if !self.is_full_for_good() {
                 return;
             }
             match admit::accept(&self.listeners[at]) {

@@ -4,6 +4,7 @@
 mod confined;
 mod descriptor;
 mod exec;
+mod hand;
 mod keep;
 mod process;
 mod queue;
@@ -25,6 +26,7 @@ pub use confined::{attempt_execute, attempt_fork, attempt_look, attempt_signal, 
 use connection::{Clock, Fd, Pressure, Time};
 pub use descriptor::duplicate;
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
+pub use hand::{close_range, give, take};
 pub use keep::PROGRAMS;
 use libc::{c_int, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

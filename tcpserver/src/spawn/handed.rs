@@ -1,0 +1,499 @@
+//! A pool whose children are handed their connections, for services that decide about each before a child has it.
+//!
+//! The supervisor accepts, and gives an idle child the connection over a socket pair that only the two of them hold. The
+//! child says with one byte that it has closed it. So the supervisor knows who is idle and whom each child serves, of its
+//! own knowledge and not from anything that a child can write.
+//!
+//! What a child may say is so little that a lie gains nothing: one byte while it serves means that it is done, and brings
+//! it one more connection at most, as to accept would in another pool; anything else is no part of the protocol, and ends
+//! the child. What a child was given and did not take is still in the pair when it dies, and is taken back.
+//!
+//! The child that became idle last is next: its memory is in the processor's caches, and those who are not needed sleep.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use connection::Fd;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socketpair, sockopt};
+use nix::sys::time::TimeVal;
+
+use super::Nest;
+use crate::admit::Admitted;
+use crate::error::Error;
+use crate::listen::Listener;
+use crate::sys::{self, Peer, Table};
+
+/// What a child says when it has closed its connection.
+const DONE: &[u8; 1] = b".";
+
+/// Descriptors that are left for everything but the pairs: connections between their acceptance and a child, mostly.
+const OTHERS: u64 = 512;
+
+/// Where a child of the pool sits.
+#[derive(Default)]
+struct Seat {
+    /// Our end and the child's. They outlive a child that ended as it should.
+    pair: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// What its child is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    #[default]
+    Empty,
+    Idle,
+    /// It was given a connection, and has not said that it is done.
+    Serving(Peer),
+    /// It is given none any more.
+    Leaving,
+}
+
+/// What a child has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The child in this place is done with the connection of this client.
+    Done(u32, Peer),
+    /// It said what it has no cause to say.
+    Lied(u32),
+}
+
+/// The children's seats, and who is idle.
+pub(crate) struct Handed {
+    seats: Vec<Seat>,
+    /// Apart from what is forked, like all tables that change with each connection.
+    states: Table<State>,
+    /// Places of idle children; the last is next.
+    idle: Vec<u32>,
+    /// How many places are in each of these states.
+    serving: usize,
+    leaving: usize,
+    /// Tells which of our ends have something to read.
+    words: Epoll,
+    /// The lowest descriptor that was free at the beginning. What a child needs was open before, what it must not have came
+    /// after.
+    first: RawFd,
+    /// Seconds after which a waiting child looks around.
+    tick: Option<u32>,
+    /// Connections that were given to children who died before they took them, and where they came from.
+    returned: Vec<(usize, Admitted)>,
+}
+
+impl Handed {
+    /// Seats for so many children.
+    pub(crate) fn new(children: u32, listeners: &[Listener]) -> Result<Self, Error> {
+        make_room(children)?;
+        let failed = |error: io::Error| Error::os("make", "the seats of a pool", error);
+        let words = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|error| failed(error.into()))?;
+        Ok(Handed {
+            seats: (0..children).map(|_| Seat::default()).collect(),
+            states: Table::new(children as usize).map_err(failed)?,
+            idle: Vec::with_capacity(children as usize),
+            serving: 0,
+            leaving: 0,
+            first: words.0.as_raw_fd(),
+            words,
+            tick: listeners.first().and_then(Listener::receive_timeout),
+            returned: Vec::new(),
+        })
+    }
+
+    /// Makes the seat ready for a child that is about to be made: its end of the pair.
+    pub(crate) fn hatch(&mut self, place: u32) -> io::Result<Hatch> {
+        let seat = self.seats.get_mut(place as usize).ok_or(io::ErrorKind::StorageFull)?;
+        let (_, theirs) = match &mut seat.pair {
+            Some(pair) => pair,
+            none => {
+                let (ours, theirs) =
+                    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+                if let Some(tick) = self.tick {
+                    setsockopt(&theirs, sockopt::ReceiveTimeout, &TimeVal::new(tick.into(), 0))?;
+                }
+                self.words.add(&ours, EpollEvent::new(EpollFlags::EPOLLIN, place.into()))?;
+                none.insert((ours, theirs))
+            }
+        };
+        Ok(Hatch { end: theirs.as_raw_fd(), first: self.first, tick: self.tick })
+    }
+
+    /// A child sits there, and waits.
+    pub(crate) fn joined(&mut self, place: u32) {
+        self.set(place, State::Idle);
+        self.idle.push(place);
+    }
+
+    /// Whether a connection can be given to somebody.
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// Whether somebody who served nobody is on the way out: its place is free in an instant.
+    pub(crate) fn somebody_leaves(&self) -> bool {
+        self.leaving > 0
+    }
+
+    /// How many serve.
+    pub(crate) fn serving(&self) -> usize {
+        self.serving
+    }
+
+    fn set(&mut self, place: u32, state: State) {
+        let before = std::mem::replace(&mut self.states[place as usize], state);
+        for (state, more) in [(before, false), (state, true)] {
+            let count = match state {
+                State::Serving(_) => &mut self.serving,
+                State::Leaving => &mut self.leaving,
+                State::Empty | State::Idle => continue,
+            };
+            *count = if more { *count + 1 } else { *count - 1 };
+        }
+    }
+
+    /// Gives a connection to an idle child: its place. Ours may be closed then.
+    pub(crate) fn give(&mut self, from: usize, admitted: &Admitted) -> io::Result<u32> {
+        let mut text = [0; TEXT];
+        write(&mut text, from, admitted);
+        loop {
+            let place = self.idle.pop().ok_or(io::ErrorKind::WouldBlock)?;
+            let Some((ours, _)) = &self.seats[place as usize].pair else { continue };
+            match sys::give(ours.as_raw_fd(), &text, admitted.socket.as_fd()) {
+                Ok(()) => {
+                    self.set(place, State::Serving(admitted.peer));
+                    return Ok(place);
+                }
+                // Memory is short, or too many descriptors are on their way (unix(7), ETOOMANYREFS).
+                Err(error) => {
+                    self.idle.push(place);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Hears what children have said since.
+    pub(crate) fn hear(&mut self, mut heed: impl FnMut(&mut Self, News)) {
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            let count = self.words.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
+            for event in &events[..count] {
+                let place = event.data() as u32;
+                if let Some(news) = self.hear_one(place) {
+                    heed(self, news);
+                }
+            }
+            if count < events.len() {
+                return;
+            }
+        }
+    }
+
+    /// What the child there has said, if anything.
+    fn hear_one(&mut self, place: u32) -> Option<News> {
+        let (ours, _) = self.seats.get(place as usize)?.pair.as_ref()?;
+        let mut word = [0; 2];
+        let heard = recv(ours.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC).ok()?;
+        match self.states[place as usize] {
+            State::Serving(peer) if heard == DONE.len() && word.starts_with(DONE) => {
+                // Not given anything before `rests` says so.
+                self.set(place, State::Leaving);
+                Some(News::Done(place, peer))
+            }
+            _ => {
+                self.retire(place);
+                Some(News::Lied(place))
+            }
+        }
+    }
+
+    /// The child there, which is done, may be given the next.
+    pub(crate) fn rests(&mut self, place: u32) {
+        self.joined(place);
+    }
+
+    /// The child there is given nothing any more.
+    fn retire(&mut self, place: u32) {
+        if self.states[place as usize] == State::Idle {
+            self.idle.retain(|&other| other != place);
+        }
+        self.set(place, State::Leaving);
+    }
+
+    /// Those who are idle are given nothing any more: they were told to leave, or will be.
+    pub(crate) fn dismiss(&mut self) {
+        while let Some(place) = self.idle.pop() {
+            self.set(place, State::Leaving);
+        }
+    }
+
+    /// The child there was reaped. Says whom it left unserved in the middle, which is the client that is charged with its
+    /// end; and whose place is free although nobody served it, for that connection was taken back.
+    pub(crate) fn release(&mut self, place: u32, is_abnormal: bool) -> Released {
+        let mut released = Released::default();
+        // Its last word may be unheard.
+        while let Some(news) = self.hear_one(place) {
+            if let News::Done(_, peer) = news {
+                released.done = Some(peer);
+            }
+        }
+        if let State::Serving(peer) = self.states[place as usize] {
+            match self.take_back(place) {
+                true => released.returned = Some(peer),
+                false => released.serving = Some(peer),
+            }
+        }
+        self.retire(place);
+        self.set(place, State::Empty);
+        if is_abnormal && let Some((ours, theirs)) = self.seats[place as usize].pair.take() {
+            // Somebody that it made may hold its end: the next child gets another.
+            let _ = self.words.delete(&ours);
+            drop((ours, theirs));
+        }
+        released
+    }
+
+    /// What was given to a child that died, if it did not take it.
+    fn take_back(&mut self, place: u32) -> bool {
+        let Some((_, theirs)) = &self.seats[place as usize].pair else { return false };
+        let mut text = [0; TEXT];
+        let Ok((_, socket)) = sys::take(theirs.as_raw_fd(), &mut text, false) else { return false };
+        let (from, peer, local) = read(&text);
+        self.returned.push((from, Admitted { socket, peer, local }));
+        true
+    }
+
+    /// A connection that was taken back, and where it came from.
+    pub(crate) fn next_returned(&mut self) -> Option<(usize, Admitted)> {
+        self.returned.pop()
+    }
+
+    /// Whether there is such a one.
+    pub(crate) fn has_returned(&self) -> bool {
+        !self.returned.is_empty()
+    }
+
+    /// What is readable when a child has said something.
+    pub(crate) fn words(&self) -> BorrowedFd<'_> {
+        self.words.0.as_fd()
+    }
+}
+
+/// What became of a dead child's connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Released {
+    /// The client that it served when it died, or by dying.
+    pub(crate) serving: Option<Peer>,
+    /// A client whose connection it had closed, which was not known yet.
+    pub(crate) done: Option<Peer>,
+    /// A client whose connection it did not take.
+    pub(crate) returned: Option<Peer>,
+}
+
+/// Each child takes two descriptors of ours: the limit is raised as far as that is allowed.
+fn make_room(children: u32) -> Result<(), Error> {
+    let failed = |error| Error::os("look up", "the limit on open files", error);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    let wanted = 2 * u64::from(children) + OTHERS;
+    if soft >= wanted {
+        return Ok(());
+    }
+    if hard < wanted {
+        let reason =
+            format!("{hard} files may be open, and {children} children that are handed connections need {wanted}");
+        return Err(Error::new("make", "the seats of a pool", reason).remedy("raise ulimit -n, or have fewer children"));
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(failed)
+}
+
+// ---- In the child: system calls alone. ----
+
+/// A child's end of its pair, and what it is to close.
+#[derive(Clone, Copy)]
+pub(crate) struct Hatch {
+    end: RawFd,
+    first: RawFd,
+    tick: Option<u32>,
+}
+
+impl Hatch {
+    /// Closes what is the supervisor's: its ends and those of the siblings, connections that have no child yet, and the
+    /// listening sockets.
+    pub(crate) fn close_the_rest(&self, listeners: &[Listener]) {
+        sys::close_range(self.first, self.end - 1);
+        sys::close_range(self.end + 1, RawFd::MAX);
+        listeners.iter().for_each(|listener| sys::close(listener.as_fd_number()));
+    }
+
+    /// Waits for a connection; `None` when this child is to leave and has been given none.
+    pub(crate) fn next_connection<'l>(
+        &self,
+        nest: &Nest<'_>,
+        listeners: &'l [Listener],
+    ) -> io::Result<Option<(&'l Listener, Admitted)>> {
+        loop {
+            match self.tick {
+                // As where children accept for themselves.
+                Some(tick) => nest.host.alarm.allow(tick + 60),
+                None => nest.host.alarm.cancel(),
+            }
+            let leaves = nest.host.pressure.is_leaving();
+            let mut text = [0; TEXT];
+            match sys::take(self.end, &mut text, !leaves) {
+                Ok((_, socket)) => {
+                    let (from, peer, local) = read(&text);
+                    let from = listeners.get(from).or(listeners.first()).ok_or(io::ErrorKind::NotFound)?;
+                    return Ok(Some((from, Admitted { socket, peer, local })));
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) if leaves => return Ok(None),
+                    Some(libc::EAGAIN | libc::EINTR) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// The connection is closed.
+    pub(crate) fn done(&self) {
+        // It fails when the supervisor is gone, which the next wait finds out.
+        let _ = sys::write_all(Fd(self.end), DONE);
+    }
+}
+
+// ---- What is said of a connection: from which listener, and both its ends. ----
+
+/// A tag, a port and an IPv6 address.
+const END: usize = 1 + 2 + 16;
+const TEXT: usize = 1 + 2 * END;
+
+fn write(text: &mut [u8; TEXT], from: usize, admitted: &Admitted) {
+    text[0] = from as u8;
+    for (part, end) in text[1..].chunks_exact_mut(END).zip([admitted.peer, admitted.local]) {
+        let Some(end) = end else { continue };
+        let ip = match end.ip() {
+            std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            std::net::IpAddr::V6(ip) => ip,
+        };
+        part[0] = 1;
+        part[1..3].copy_from_slice(&end.port().to_be_bytes());
+        part[3..].copy_from_slice(&ip.octets());
+    }
+}
+
+fn read(text: &[u8; TEXT]) -> (usize, Peer, Peer) {
+    let end = |at: usize| {
+        let part: [u8; END] = text[at..at + END].try_into().ok()?;
+        let [1, high, low, ip @ ..] = part else { return None };
+        Some(SocketAddr::new(Ipv6Addr::from(ip).to_canonical(), u16::from_be_bytes([high, low])))
+    };
+    (usize::from(text[0]), end(1), end(1 + END))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    fn admitted(peer: &str) -> (TcpStream, Admitted) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0.into();
+        (client, Admitted { socket, peer: peer.parse().ok(), local: None })
+    }
+
+    fn seats(children: u32) -> Handed {
+        let mut handed = Handed::new(children, &[]).unwrap();
+        for place in 0..children {
+            handed.hatch(place).unwrap();
+            handed.joined(place);
+        }
+        handed
+    }
+
+    /// What the child there would do.
+    fn take(handed: &Handed, place: u32) -> Peer {
+        let (_, theirs) = handed.seats[place as usize].pair.as_ref().unwrap();
+        let mut text = [0; TEXT];
+        sys::take(theirs.as_raw_fd(), &mut text, true).unwrap();
+        read(&text).1
+    }
+
+    fn say(handed: &Handed, place: u32, word: &[u8]) {
+        let (_, theirs) = handed.seats[place as usize].pair.as_ref().unwrap();
+        nix::sys::socket::send(theirs.as_raw_fd(), word, MsgFlags::empty()).unwrap();
+    }
+
+    fn news(handed: &mut Handed) -> Vec<News> {
+        let mut all = Vec::new();
+        handed.hear(|_, news| all.push(news));
+        all
+    }
+
+    #[test]
+    fn who_was_idle_last_is_next_and_tells_when_it_is_done() {
+        let mut handed = seats(3);
+        let (_client, connection) = admitted("192.0.2.1:80");
+        assert_eq!(handed.give(7, &connection).unwrap(), 2);
+        assert_eq!(handed.give(7, &connection).unwrap(), 1);
+        assert_eq!((handed.serving(), handed.has_idle()), (2, true));
+        let peer = connection.peer;
+        assert_eq!(take(&handed, 2), peer);
+        say(&handed, 2, DONE);
+        assert_eq!(news(&mut handed), [News::Done(2, peer)]);
+        handed.rests(2);
+        assert_eq!(handed.give(7, &connection).unwrap(), 2, "its memory is in the caches");
+        assert_eq!(handed.give(7, &connection).unwrap(), 0);
+        assert!(handed.give(7, &connection).is_err(), "nobody is idle");
+    }
+
+    /// Whatever a child says beyond that it is done ends its part.
+    #[test]
+    fn who_lies_is_given_nothing_any_more() {
+        for word in [&b"."[..], b"", b"..", b"x", &[b'.'; 5000]] {
+            let mut handed = seats(2);
+            say(&handed, 1, word);
+            assert_eq!(news(&mut handed), [News::Lied(1)], "{word:?}");
+            let (_client, connection) = admitted("192.0.2.1:80");
+            assert_eq!(handed.give(0, &connection).unwrap(), 0);
+            assert!(handed.give(0, &connection).is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_dead_child_did_not_take_is_taken_back() {
+        let mut handed = seats(1);
+        for is_abnormal in [false, true, false] {
+            let (_client, connection) = admitted("[2001:db8::1]:80");
+            handed.give(3, &connection).unwrap();
+            let released = handed.release(0, is_abnormal);
+            assert_eq!(released, Released { returned: Some(connection.peer), ..Released::default() });
+            let (from, returned) = handed.next_returned().unwrap();
+            assert_eq!((from, returned.peer), (3, connection.peer));
+            assert!(!handed.has_returned() && !handed.has_idle());
+            handed.hatch(0).unwrap();
+            handed.joined(0);
+        }
+        let (_client, connection) = admitted("192.0.2.1:80");
+        handed.give(0, &connection).unwrap();
+        take(&handed, 0);
+        assert_eq!(handed.release(0, true), Released { serving: Some(connection.peer), ..Released::default() });
+        handed.hatch(0).unwrap();
+        handed.joined(0);
+        handed.give(0, &connection).unwrap();
+        take(&handed, 0);
+        say(&handed, 0, DONE);
+        assert_eq!(handed.release(0, true), Released { done: Some(connection.peer), ..Released::default() });
+    }
+
+    #[test]
+    fn both_ends_cross() {
+        let (_client, mut connection) = admitted("[::ffff:192.0.2.1]:65535");
+        connection.local = "198.51.100.7:443".parse().ok();
+        let mut text = [0; TEXT];
+        write(&mut text, 15, &connection);
+        assert_eq!(read(&text), (15, "192.0.2.1:65535".parse().ok(), connection.local));
+        assert_eq!(read(&[0; TEXT]), (0, None, None));
+    }
+}
