@@ -12,6 +12,7 @@ use crate::bench::{self, Bench};
 use crate::limits;
 use crate::sandbox::Wanted;
 use crate::settings::{ModeName, Serve};
+use crate::status::{self, Status};
 use crate::watching;
 
 /// What the user asks for.
@@ -20,6 +21,8 @@ pub enum Request {
     Serve(Box<Serve>),
     /// `tine bench`.
     Bench(Box<Bench>),
+    /// `tine status`.
+    Status(Status),
     /// Help or the version.
     Text(String),
 }
@@ -27,10 +30,12 @@ pub enum Request {
 /// Parses the arguments, the program's name first. The error is a message of one line.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let subcommand = if arguments.get(1).is_some_and(|word| word == "bench") { "bench" } else { "serve" };
+    let first = arguments.get(1).and_then(|word| word.to_str());
+    let subcommand = first.filter(|word| ["bench", "status"].contains(word)).unwrap_or("serve").to_owned();
     match command().try_get_matches_from(arguments) {
         Ok(matches) => match matches.subcommand() {
             Some(("serve", matches)) => Ok(Request::Serve(Box::new(Serve::from_matches(matches)?))),
+            Some(("status", matches)) => Ok(Request::Status(Status::from_matches(matches))),
             Some(("bench", matches)) => Ok(Request::Bench(Box::new(Bench::from_matches(matches)?))),
             _ => Ok(Request::Text(command().render_help().to_string())),
         },
@@ -38,7 +43,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, S
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::DisplayVersion => Ok(Request::Text(error.render().to_string())),
-            _ => Err(one_line(&error, subcommand)),
+            _ => Err(one_line(&error, &subcommand)),
         },
     }
 }
@@ -70,6 +75,7 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves each connection with a process of its own")
         .subcommand(serve())
+        .subcommand(status::command())
         .subcommand(bench::command())
 }
 

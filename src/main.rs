@@ -8,6 +8,7 @@ mod serve;
 mod settings;
 mod site;
 mod sockets;
+mod status;
 mod watching;
 
 use std::process::ExitCode;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
         Ok(cli::Request::Serve(settings)) => settings,
         Ok(cli::Request::Bench(settings)) => {
             return bench::run(&settings, print).unwrap_or_else(|trouble| fatal(&trouble.to_string(), TEMPORARY));
+        }
+        Ok(cli::Request::Status(asked)) => {
+            return status::run(&asked).map_or_else(|error| fatal(&error, TEMPORARY), |()| ExitCode::SUCCESS);
         }
         Ok(cli::Request::Text(text)) => {
             print(&text);

@@ -10,7 +10,7 @@ use connection::Stage;
 use nix::sys::signal::Signal;
 
 use crate::listen::Listener;
-use crate::scoreboard::{Board, Count, Histogram, Manner, REFUSALS};
+use crate::scoreboard::{Board, Count, Histogram, Manner, REFUSALS, Slot};
 use crate::sys;
 
 /// What is remembered from one page to the next.
@@ -24,7 +24,8 @@ pub(crate) struct Metrics {
 pub const STATES: [&str; 5] = ["idle", "reading", "answering", "kept", "serving"];
 
 /// In which state a child is, in the order of [`STATES`], as far as anybody knows.
-pub(crate) fn state(slot: Option<&crate::scoreboard::Slot>) -> usize {
+#[must_use]
+pub fn state(slot: Option<&Slot>) -> usize {
     match slot {
         None => 4,
         Some(slot) if !slot.is_busy() => 0,

@@ -33,7 +33,7 @@ impl View {
         self.shared.header()
     }
 
-    /// Live children: what the supervisor knows, and what the child says if it is one of a pool.
+    /// Live children, in the order of their places: what the supervisor knows, and what the child says if it is one of a pool.
     pub fn children(&self) -> impl Iterator<Item = (&'static Row, Option<&'static Slot>)> {
         children(&self.shared)
     }
