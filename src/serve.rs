@@ -26,7 +26,7 @@ use tcpserver::{
 use crate::print;
 use crate::sandbox;
 use crate::settings::{ModeName, Serve};
-use crate::site::{Site, open_log_as_server};
+use crate::site::Site;
 use crate::sockets::{Sockets, is_same_socket};
 use crate::watching;
 
@@ -72,7 +72,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     // Who follows another process has its log already, and may not be able to open it.
-    let log_file = match settings.log.as_deref().map(open_log_as_server).transpose() {
+    let log_file = match settings.log.as_deref().map(open_log).transpose() {
         Err(error) if sockets.are_handed() => {
             log(settings).warning(format_args!("{error}: the log stays where it is"));
             None

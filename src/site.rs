@@ -1,7 +1,6 @@
 //! What a service has from files, and how SIGHUP reads it anew.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
 
 use connection::{Connection, Handler, Outcome};
 use handlers::Service;
@@ -102,14 +101,10 @@ impl<'a> Site<'a> {
             let hidden = Error::new("open the log", path.display().to_string(), "--chroot hides it");
             return Err(hidden.remedy("have it copied and cut, which needs no signal"));
         }
-        serve::redirect_stderr(Some(open_log_as_server(path)?))
+        let remedy = "the user that serves must be able to write it, or to make it";
+        let file = serve::open_log(path).map_err(|error| error.remedy(remedy))?;
+        serve::redirect_stderr(Some(file))
     }
-}
-
-/// The log, by the user that serves.
-pub fn open_log_as_server(path: &std::path::Path) -> Result<File, Error> {
-    let remedy = "the user that serves must be able to write it, or to make it";
-    serve::open_log(path).map_err(|error| error.remedy(remedy))
 }
 
 impl Handler for &Site<'_> {

@@ -188,6 +188,12 @@ impl Listener {
         self.lent.set(true);
     }
 
+    /// That process is gone.
+    pub(crate) fn take_back(&self) {
+        self.lent.set(false);
+        self.take_over_name();
+    }
+
     /// Whether others listen here too, or will.
     pub(crate) fn is_lent(&self) -> bool {
         self.lent.get()

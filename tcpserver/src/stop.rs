@@ -91,6 +91,11 @@ impl Stopping {
         }
     }
 
+    /// Whether somebody told the service to stop.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
+    }
+
     /// When [`Stopping::press_on`] has something to do.
     pub(crate) fn next(&self) -> u64 {
         self.nudge.min(self.roll_call).min(self.last_steps.0)

@@ -12,6 +12,7 @@ pub mod client;
 pub mod guard;
 pub mod laboratory;
 pub mod launch;
+pub mod load;
 pub mod peers;
 pub mod process;
 pub mod scratch;

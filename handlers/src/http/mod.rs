@@ -254,6 +254,10 @@ impl<K: Keep> Http<'_, K> {
                     receiver.received(len);
                     receiver.skip_empty_lines();
                 }
+                // Signals may come more often than the silence of a client would be noticed.
+                Read::Interrupted if receiver.is_empty() && stream.now() >= progress.deadline => {
+                    return Some(Outcome::Served);
+                }
                 Read::Interrupted => {}
                 Read::TimedOut if !receiver.is_empty() => {
                     return Some(self.refuse(stream, Status::RequestTimeout, progress.began));

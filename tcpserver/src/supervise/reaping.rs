@@ -76,7 +76,7 @@ impl Supervisor<'_> {
 
     fn record(&mut self, ended: &Ended) {
         let Some(mut child) = self.children.record_exit(ended.pid) else {
-            self.was_successor(ended);
+            self.heed_end_of_stranger(ended);
             return;
         };
         let age = sys::micros().saturating_sub(child.started);

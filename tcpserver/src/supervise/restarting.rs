@@ -23,6 +23,8 @@ pub(super) struct Restarting<'a> {
     asked: Restart<'a>,
     leaving: Leaving,
     successor: Option<Successor>,
+    /// The one that serves, while we finish; and whether the sockets had been ours.
+    heir: Option<(i32, bool)>,
     /// When it is looked whether somebody came, and how much had been served by the time before.
     idle: Option<(u64, u64)>,
 }
@@ -50,7 +52,7 @@ impl<'a> Supervisor<'a> {
 
     /// When there is something to do although no signal came, in microseconds of the monotonic clock.
     pub(super) fn next_of_restarting(&self) -> Option<u64> {
-        let Restarting { asked, leaving, successor, idle } = &self.restarting;
+        let Restarting { asked, leaving, successor, idle, .. } = &self.restarting;
         let watchdog = asked.manager.as_ref().and_then(Manager::next);
         let idle = idle.filter(|_| self.stopping.is_none()).map(|(due, _)| due);
         [watchdog, leaving.next(), successor.as_ref().map(Successor::next), idle].into_iter().flatten().min()
@@ -162,22 +164,33 @@ impl<'a> Supervisor<'a> {
                 if let Some(manager) = self.restarting.asked.manager.take() {
                     manager.main_pid(pid);
                 }
+                let ours = !self.listeners.iter().any(Listener::is_lent);
+                self.restarting.heir = Some((pid, ours));
                 self.listeners.iter().for_each(Listener::hand_over);
                 self.leave(false);
             }
         }
     }
 
-    /// Whether this was the new program, which ended before it served.
-    pub(super) fn was_successor(&mut self, ended: &Ended) -> bool {
-        let Some(successor) = self.restarting.successor.take_if(|successor| successor.pid() == ended.pid) else {
-            return false;
-        };
-        self.books.counters.upgrades_failed.add(1);
-        let (pid, fate) = (successor.pid(), ended.fate());
+    /// A process has ended that is no child of the service: the new program, perhaps.
+    pub(super) fn heed_end_of_stranger(&mut self, ended: &Ended) {
+        let (pid, fate) = (ended.pid, ended.fate());
         let what = "the new program, process";
-        self.log.warning(format_args!("{what} {pid}, ended before it served ({fate}): serving goes on as before"));
-        true
+        if self.restarting.successor.take_if(|successor| successor.pid() == pid).is_some() {
+            self.books.counters.upgrades_failed.add(1);
+            self.log.warning(format_args!("{what} {pid}, ended before it served ({fate}): serving goes on as before"));
+        }
+        if let Some((_, ours)) = self.restarting.heir.take_if(|(heir, _)| *heir == pid)
+            && self.stopping.as_ref().is_some_and(|stopping| !stopping.is_told())
+            && ended.is_abnormal()
+        {
+            self.log.warning(format_args!("{what} {pid}, ended ({fate}): this one serves again"));
+            self.stopping = None;
+            self.accepting = std::array::from_fn(|at| at < self.listeners.len());
+            if ours {
+                self.listeners.iter().for_each(Listener::take_back);
+            }
+        }
     }
 
     /// The service is told to stop: a program that was just starting is, too.

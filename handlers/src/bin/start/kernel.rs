@@ -36,6 +36,8 @@ const PROT_READ_WRITE: usize = 3;
 const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
 
 const SIGPIPE: usize = 13;
+const SIGHUP: usize = 1;
+const SIGUSR2: usize = 12;
 const SIGALRM: usize = 14;
 const SIG_DFL: usize = 0;
 const SIG_SETMASK: usize = 2;
@@ -185,8 +187,9 @@ pub(crate) fn now(clock: Clock) -> Time {
 pub(crate) fn default_signals() {
     // struct sigaction of the kernel: handler, flags, restorer, mask.
     let default = [SIG_DFL, 0, 0, 0];
-    // A blocked SIGPIPE is as good as an ignored one, and costs no call of its own.
-    let blocked = 1u64 << (SIGPIPE - 1);
+    // A blocked SIGPIPE is as good as an ignored one, and costs no call of its own. With the other two a whole service is
+    // told to read its files anew, or to give way: who is in the middle of an answer is not meant.
+    let blocked = [SIGPIPE, SIGHUP, SIGUSR2].iter().fold(0u64, |mask, signal| mask | 1 << (signal - 1));
     // SAFETY: the kernel reads the structures, which are complete, and none is asked for in return; neither disposition
     // runs code of ours.
     unsafe {
