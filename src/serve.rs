@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use connection::{Connection, Endpoint, Fd, Handler};
+use connection::{Connection, Endpoint, Fd, Handler, Lost, Reader};
 use handlers::Service;
 use handlers::http::Cache;
 use nix::unistd::{AccessFlags, access};
@@ -372,7 +372,9 @@ fn serve_inherited(
     }
     let alarm = alarm_clock(true);
     tcpserver::signals::default_alarm().map_err(|error| Error::os("handle", "SIGALRM", error))?;
-    let host = child_host(&alarm);
+    let lost = Lost::new();
+    let reader = Reader::new(&lost, false);
+    let host = child_host(&alarm, &reader);
     let access_log = (!settings.quiet && !stderr_is_the_connection()).then_some(STDERR);
     let connection = Connection { input: Fd(0), output: Fd(1), peer, local, log: access_log, host: &host };
     Ok(ExitCode::from(service.serve(&connection) as u8))

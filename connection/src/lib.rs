@@ -12,11 +12,13 @@ mod alarm;
 mod endpoint;
 mod program;
 mod progress;
+mod reader;
 
 pub use alarm::Alarm;
 pub use endpoint::Endpoint;
 pub use program::{Programs, Script, Started};
 pub use progress::{LINE, Progress, Stage};
+pub use reader::{Lost, Reader};
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -57,6 +59,8 @@ pub struct Host<'a> {
     pub programs: Option<Programs>,
     /// Where the handler tells what it does, if somebody may look.
     pub progress: Option<&'a Progress>,
+    /// What is known of whoever reads the log.
+    pub reader: &'a Reader<'a>,
 }
 
 /// Which clock (clock_gettime(2)).

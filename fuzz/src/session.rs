@@ -13,7 +13,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use connection::{
-    Alarm, Clock, Connection, Endpoint, Fd, Handler, Host, Outcome, Pressure, Programs, Script, Started, Time,
+    Alarm, Clock, Connection, Endpoint, Fd, Handler, Host, Lost, Outcome, Pressure, Programs, Reader, Script, Started,
+    Time,
 };
 use handlers::http::{Cache, Http};
 use handlers::{Open, Service, Settings};
@@ -122,7 +123,7 @@ pub fn serve(settings: &Settings<'_>, plan: &Plan) -> Told {
         peer: Endpoint::from_text(b"192.0.2.1", 4242),
         local: Endpoint::from_text(b"192.0.2.2", 80),
         log: Some(Fd(log.as_raw_fd())),
-        host: &Host { now, alarm: &alarm, pressure: &pressure, programs, progress: None },
+        host: &Host { now, alarm: &alarm, pressure: &pressure, programs, progress: None, reader: &Reader::new(&Lost::new(), false) },
     };
     let outcome = if plan.lean {
         <Http<'_> as Open<'_>>::open(&settings).expect("the root").serve(&connection)

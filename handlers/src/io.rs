@@ -318,8 +318,3 @@ pub(crate) fn outcome(sent: &Sent) -> Outcome {
 pub(crate) fn after(time: Time, seconds: u32) -> Time {
     Time { seconds: time.seconds + i64::from(seconds), ..time }
 }
-
-/// Writes one line to a log, as one write. A log that does not take it must not end the connection.
-pub(crate) fn log(fd: Fd, line: &[u8]) {
-    while rustix::io::write(borrow(&fd), line) == Err(Errno::INTR) {}
-}

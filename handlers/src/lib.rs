@@ -19,6 +19,7 @@ pub mod echo;
 pub mod fuzz;
 pub mod http;
 mod io;
+mod lines;
 pub mod options;
 mod refusal;
 mod service;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connection::{Alarm, Clock, Connection, Endpoint, Fd, Handler, Host, Outcome, Pressure, Time};
+use connection::{Alarm, Clock, Connection, Endpoint, Fd, Handler, Host, Lost, Outcome, Pressure, Reader, Time};
 use handlers::http::Cache;
 use handlers::{Service, Settings, protocol};
 
@@ -39,7 +39,9 @@ fn serve(service: &mut Service<'_>, pressure: &Pressure, requests: &str) -> (Str
     let alarm = Alarm::new(|_| {}, now);
     let fd = Fd(theirs.as_raw_fd());
     let unknown = Endpoint::UNKNOWN;
-    let host = Host { now, alarm: &alarm, pressure, programs: None, progress: None };
+    let lost = Lost::new();
+    let reader = Reader::new(&lost, false);
+    let host = Host { now, alarm: &alarm, pressure, programs: None, progress: None, reader: &reader };
     let connection = Connection { input: fd, output: fd, peer: unknown, local: unknown, log: None, host: &host };
     let outcome = service.serve(&connection);
     drop(theirs);

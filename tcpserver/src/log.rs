@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-use connection::Fd;
+use connection::{Fd, Lost};
 
 use crate::children::Child;
 use crate::error::Error;
@@ -33,6 +33,8 @@ pub struct Log {
     accounting: bool,
     /// Where the sink goes to syslogd.
     syslog: Option<Syslog>,
+    /// Lines that children lost, which their own processes may not live to tell.
+    of_children: Option<&'static Lost>,
     /// Whether lines wait for [`Log::flush`].
     gathers: bool,
     lines: String,
@@ -49,7 +51,7 @@ impl Log {
         // For the life of the process: children write to it until they execute.
         let sink = Box::leak(Box::new(Sink::new(to.0)));
         let lines = String::with_capacity(MOST);
-        Log { program, sink, verbosity, accounting: true, syslog: None, gathers: false, lines }
+        Log { program, sink, verbosity, accounting: true, syslog: None, of_children: None, gathers: false, lines }
     }
 
     /// A log whose lines go to syslogd.
@@ -115,6 +117,11 @@ impl Log {
         self.line(Verbosity::Errors, what);
     }
 
+    /// Tells also of lines that children lost.
+    pub(crate) fn tell_for(&mut self, children: &'static Lost) {
+        self.of_children = Some(children);
+    }
+
     /// From now on lines wait for [`Log::flush`], which saves a system call for each but one.
     pub(crate) fn gather(&mut self) {
         // To syslogd each is a message of its own.
@@ -123,6 +130,7 @@ impl Log {
 
     /// Writes the lines that wait.
     pub(crate) fn flush(&mut self) {
+        self.tell_for_children();
         if self.lines.is_empty() {
             return;
         }
@@ -142,6 +150,22 @@ impl Log {
         }
         self.sink.write(&[self.lines.as_bytes()]);
         self.lines.clear();
+    }
+
+    fn tell_for_children(&mut self) {
+        let Some(children) = self.of_children else { return };
+        let lines = children.take();
+        if lines == 0 {
+            return;
+        }
+        let program = self.program;
+        let told = format!(
+            "{program}: warning: {lines} lines of children were lost: nobody read them, or there was no room\n"
+        );
+        if !self.sink.write(&[told.as_bytes()]) {
+            self.sink.forget(1);
+            children.add(lines);
+        }
     }
 
     fn line(&mut self, verbosity: Verbosity, what: fmt::Arguments<'_>) {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use connection::{Fd, Handler, Host, Outcome};
+use connection::{Fd, Handler, Host, Lost, Outcome, Reader};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::Builder;
@@ -141,7 +141,7 @@ impl Server {
 
     /// The same for a service that can do more than serve.
     pub fn run_restartable<'a>(
-        self,
+        mut self,
         mode: Mode<'a>,
         access_log: Option<Fd>,
         ready: impl FnOnce(&[Listener]),
@@ -157,8 +157,11 @@ impl Server {
             signals.hear_restarts().map_err(|error| Error::os("handle", "signals", error))?;
         }
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
+        let lost = sys::shared_lost().map_err(|error| Error::os("map", "the count of lost lines", error))?;
+        self.log.tell_for(lost);
+        let reader = Reader::new(lost, is_file(access_log));
         let board = self.board(&mode)?;
-        let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm) };
+        let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm, &reader) };
         let (sandbox, private) = (self.sandbox.as_deref(), Private::new());
         let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox, private };
         let (crew, limit) = match mode {
@@ -236,7 +239,14 @@ impl Server {
         };
         self.listeners.iter().for_each(Listener::remove_name);
         let alarm = alarm_clock(true);
-        let host = child_host(&alarm);
+        let lost = Lost::new();
+        let reader = Reader::new(&lost, is_file(access_log));
+        let host = child_host(&alarm, &reader);
         Ok(handler.serve(&admit::connection(from, &admitted, access_log, &host)))
     }
+}
+
+/// Whether the log is a file, which never waits for a reader.
+fn is_file(log: Option<Fd>) -> bool {
+    log.is_some_and(|log| sys::is_file(log.0))
 }

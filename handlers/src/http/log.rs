@@ -6,7 +6,7 @@ use super::request::Request;
 use crate::date::{CLF, Date, RFC_3339};
 use crate::options::{Invalid, Opt};
 use crate::text::same;
-use crate::{Text, io};
+use crate::{Text, lines};
 
 /// The form of access lines.
 pub(crate) const LOG_FORMAT: Opt =
@@ -86,33 +86,35 @@ pub(crate) struct Entry<'a> {
 
 /// Writes the line, if a log is wanted.
 pub(crate) fn access(connection: &Connection<'_>, form: LogFormat, entry: &Entry<'_>) {
-    let Some(fd) = connection.log else { return };
+    if connection.log.is_none() {
+        return;
+    }
     if form == COMMON {
-        write::<SHORT>(fd, form, connection.peer.ip(), entry);
+        write::<SHORT>(connection, form, entry);
     } else {
-        write::<LONG>(fd, form, connection.peer.ip(), entry);
+        write::<LONG>(connection, form, entry);
     }
 }
 
 // A frame for each length: a process that writes short lines does not touch the pages of long ones.
 #[inline(never)]
-fn write<const LINE: usize>(fd: connection::Fd, form: LogFormat, ip: &[u8], entry: &Entry<'_>) {
+fn write<const LINE: usize>(connection: &Connection<'_>, form: LogFormat, entry: &Entry<'_>) {
     let mut space = [0; LINE];
     let mut line = Text::new(&mut space);
-    format(&mut line, form, ip, entry);
-    io::log(fd, line.as_bytes());
+    format(&mut line, form, connection.peer.ip(), entry);
+    lines::log(connection, line.as_bytes());
 }
 
 /// Says what went wrong on our side, and with which file.
 #[cold]
 pub(crate) fn warn(connection: &Connection<'_>, what: &[u8], path: &[u8]) {
-    if let Some(fd) = connection.log {
+    if connection.log.is_some() {
         let mut space = [0; SHORT];
         let mut line = Text::new(&mut space);
         line.str("http: warning: ").bytes(what).str(": ");
         clean(&mut line, Escape::Hex, path, SHORT - REST);
         line.str("\n");
-        io::log(fd, line.as_bytes());
+        lines::log(connection, line.as_bytes());
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod vfork;
 
 use std::cell::Cell;
 
-use connection::{Alarm, Handler, Host, Outcome};
+use connection::{Alarm, Handler, Host, Outcome, Reader};
 
 pub use vfork::Program;
 
@@ -59,8 +59,9 @@ impl Mode<'_> {
 
 /// What a handler finds around it in a process of this crate.
 #[must_use]
-pub fn child_host(alarm: &Alarm) -> Host<'_> {
-    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), programs: Some(sys::PROGRAMS), progress: None }
+pub fn child_host<'a>(alarm: &'a Alarm, reader: &'a Reader<'a>) -> Host<'a> {
+    let programs = Some(sys::PROGRAMS);
+    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), programs, progress: None, reader }
 }
 
 /// The alarm clock of this process, not set. `fresh` says that the process serves one connection: then time is asked of

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 pub use confined::{attempt_execute, attempt_fork, attempt_look, attempt_signal, enter_landlock, forbid_processes};
-use connection::{Clock, Fd, Pressure, Time};
+use connection::{Clock, Fd, Lost, Pressure, Time};
 pub use descriptor::duplicate;
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
 pub use hand::{close_range, give, take};
@@ -34,7 +34,7 @@ pub use process::signal_process;
 pub use queue::queue;
 
 pub use shared::Shared;
-pub use sink::{Beginnings, Sink};
+pub use sink::{Beginnings, Sink, is_file};
 pub use stack::wipe_stack;
 pub use table::{Table, counters};
 
@@ -332,6 +332,14 @@ pub fn reap(which: pid_t) -> Waited {
         major_faults: count(usage.ru_majflt),
     };
     Waited::Ended(pid, status, usage)
+}
+
+/// Memory that children share with the supervisor, for what they know of the log's reader. Never freed.
+pub fn shared_lost() -> io::Result<&'static Lost> {
+    let lost = map::<Lost>(1, libc::MAP_SHARED)?;
+    // SAFETY: the mapping was just made, zeroed, page-aligned, and is never unmapped. A Lost is made of atomic integers:
+    // zeroes are valid, and so is whatever another process writes.
+    Ok(unsafe { &*lost })
 }
 
 fn map<T>(len: usize, flags: c_int) -> io::Result<*mut T> {

@@ -36,6 +36,19 @@ pub struct Sink {
     datagram: Option<Beginnings>,
     /// The socket's other end is gone.
     broken: AtomicBool,
+    /// The last line was begun and not ended.
+    torn: AtomicBool,
+}
+
+/// Whether this is a regular file: those never wait for a reader.
+pub fn is_file(number: c_int) -> bool {
+    let mut stat = mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: fstat writes a stat to a valid place; all-zero is a valid stat.
+    let kind = unsafe {
+        libc::fstat(number, stat.as_mut_ptr());
+        stat.assume_init().st_mode & libc::S_IFMT
+    };
+    kind == libc::S_IFREG
 }
 
 /// What lines to syslogd begin with, in the place of the program's name.
@@ -52,14 +65,7 @@ pub struct Beginnings {
 impl Sink {
     /// Writes to the descriptor `to`.
     pub fn new(to: c_int) -> Sink {
-        let mut stat = mem::MaybeUninit::<libc::stat>::zeroed();
-        // SAFETY: fstat writes a stat to a valid place; all-zero is a valid stat.
-        let kind = unsafe {
-            libc::fstat(to, stat.as_mut_ptr());
-            stat.assume_init().st_mode & libc::S_IFMT
-        };
-        // A file never waits for a reader.
-        let way = if kind == libc::S_IFREG { PLAINLY } else { NOT_WAITING };
+        let way = if is_file(to) { PLAINLY } else { NOT_WAITING };
         Sink {
             to,
             way: AtomicU8::new(way),
@@ -67,6 +73,7 @@ impl Sink {
             lost: AtomicU64::new(0),
             datagram: None,
             broken: AtomicBool::new(false),
+            torn: AtomicBool::new(false),
         }
     }
 
@@ -94,9 +101,24 @@ impl Sink {
         for (part, piece) in vector.iter_mut().zip(line) {
             *part = iovec { iov_base: piece.as_ptr().cast_mut().cast::<c_void>(), iov_len: piece.len() };
         }
+        if self.torn.load(Relaxed) {
+            self.torn.store(false, Relaxed);
+            if !self.write(&[b"\n"]) {
+                self.torn.store(true, Relaxed);
+                // That was no line.
+                self.forget(1);
+                return self.lose(pieces);
+            }
+        }
+        let len = line.iter().map(|piece| piece.len()).sum();
         // Once more after the first has told which way goes, or that waiting is needed.
         for _ in 0..3 {
             match self.attempt(&vector) {
+                // Room on a disk may end in the middle of a line: what follows begins a new one, if it finds room.
+                Ok(written) if written < len => {
+                    self.torn.store(written > 0, Relaxed);
+                    return self.lose(pieces);
+                }
                 Ok(_) => {
                     self.broken.store(false, Relaxed);
                     self.stalled.store(false, Relaxed);
@@ -106,9 +128,7 @@ impl Sink {
                 Err(libc::EAGAIN) if self.may_wait() && self.is_writable(PATIENCE) => {}
                 Err(libc::EAGAIN) => {
                     self.stalled.store(true, Relaxed);
-                    let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
-                    self.lost.fetch_add(lines as u64, Relaxed);
-                    return false;
+                    return self.lose(pieces);
                 }
                 Err(libc::ECONNREFUSED | libc::ENOTCONN | libc::ECONNRESET | libc::ENOENT)
                     if self.datagram.is_some() =>
@@ -118,10 +138,17 @@ impl Sink {
                     return false;
                 }
                 Err(_) if self.way.load(Relaxed) == NOT_WAITING => self.way.store(ASKING_FIRST, Relaxed),
-                // A log that cannot be written has nowhere to say so.
-                Err(_) => return false,
+                // A full disk may have room again.
+                Err(_) => return self.lose(pieces),
             }
         }
+        self.lose(pieces)
+    }
+
+    /// Counts these lines as lost, and says that they were not written.
+    fn lose(&self, pieces: &[&[u8]]) -> bool {
+        let lines = pieces.iter().copied().flatten().filter(|&&byte| byte == b'\n').count();
+        self.lost.fetch_add(lines as u64, Relaxed);
         false
     }
 

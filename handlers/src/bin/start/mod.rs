@@ -18,7 +18,7 @@ mod mem;
 use core::ffi::CStr;
 use core::mem::ManuallyDrop;
 
-use connection::{Alarm, Connection, Endpoint, Fd, Host, Outcome, Pressure};
+use connection::{Alarm, Connection, Endpoint, Fd, Host, Lost, Outcome, Pressure, Reader};
 use handlers::{Open, Settings};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -79,6 +79,8 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     // inetd, which tells us nothing, hands the connection out as descriptor 2 too: a log line would go to the client.
     let log = if quiet || (told.is_none() && kernel::same_socket(2, 0)) { None } else { Some(Fd(2)) };
     let alarm = Alarm::new(kernel::alarm, kernel::now);
+    let lost = Lost::new();
+    let reader = Reader::new(&lost, false);
     let connection = Connection {
         input: Fd(0),
         output: Fd(1),
@@ -91,6 +93,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
             pressure: &pressure,
             programs: P::RUNS_PROGRAMS.then_some(keep::PROGRAMS),
             progress: None,
+            reader: &reader,
         },
     };
     kernel::exit(protocol.serve(&connection).status())
