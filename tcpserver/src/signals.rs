@@ -8,6 +8,7 @@
 //! | SIGALRM | default | default: a deadline passed | default |
 //! | SIGSEGV, SIGBUS | default | default: a crash is a crash | default |
 //! | SIGPIPE | ignored: the error of the write says it | ignored | default |
+//! | SIGXFSZ | ignored: a log that may not grow is lost lines | ignored | default; ignored if it ends gently |
 //! | SIGUSR1 | default; says how full the service is, where that was asked for | default | default |
 //! | SIGHUP | default; reads its files anew, where it can | default; with the supervisor: take no further connection, and end this one behind its next answer | default; blocked if it ends gently |
 //! | SIGUSR2 | default; starts the program anew, where it can | default; nothing | default; blocked if it ends gently |
@@ -49,11 +50,12 @@ impl Manner {
 }
 
 /// What a program finds of the signals whose handling is not the default here: the default.
-pub(crate) const FOR_PROGRAMS: [(i32, libc::sighandler_t); 4] = [
+pub(crate) const FOR_PROGRAMS: [(i32, libc::sighandler_t); 5] = [
     (libc::SIGCHLD, libc::SIG_DFL),
     (libc::SIGTERM, libc::SIG_DFL),
     (libc::SIGINT, libc::SIG_DFL),
     (libc::SIGPIPE, libc::SIG_DFL),
+    (libc::SIGXFSZ, libc::SIG_DFL),
 ];
 
 /// What a program finds that was started in the manner of ucspi-tcp.
@@ -112,6 +114,7 @@ impl Signals {
         }
         if manner == Manner::Gentle {
             default_alarm()?;
+            sys::ignore(Signal::SIGXFSZ)?;
         }
         for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
             // The standard library's handler would let a child live on after the first such signal from outside.

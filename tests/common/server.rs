@@ -50,7 +50,13 @@ impl Server {
     /// Starts `tine serve`, and waits for its word that connections are accepted.
     #[track_caller]
     pub fn ready(command: Command) -> Server {
-        let mut server = Server::spawn(command);
+        Server::ready_with_input(command, Stdio::null())
+    }
+
+    /// The same, with this as stdin.
+    #[track_caller]
+    pub fn ready_with_input(command: Command, input: impl Into<Stdio>) -> Server {
+        let mut server = Server::spawn_with_input(command, input);
         server.await_line();
         server.addresses = server.urls().iter().filter_map(|url| address(url)).collect();
         server

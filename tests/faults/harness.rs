@@ -1,11 +1,19 @@
 //! What all scenarios have in common: a server, clients, harm for a while, and then the reckoning.
 
-use std::{env, panic, process, thread};
+use std::{
+    env,
+    io::PipeReader,
+    panic,
+    process::{self, Command},
+    sync::Arc,
+    thread,
+};
 
 use crate::{
     account,
     common::{Mode, Server, launch, wait_until},
     load::{self, Load, Random, Tally},
+    logs::Pump,
     rest::Rest,
 };
 
@@ -14,6 +22,8 @@ pub const CHILDREN: u32 = 6;
 
 /// One kind of harm.
 pub struct Scenario {
+    /// Whether the log is a small pipe, which [`Pump`] reads, instead of a file.
+    pub log_is_pipe: bool,
     /// Options of the server beside the mode's.
     pub options: &'static [&'static str],
     /// Does the harm, while clients are at work, and mends what would not mend by itself.
@@ -24,12 +34,15 @@ pub struct Scenario {
 
 impl Default for Scenario {
     fn default() -> Self {
-        Scenario { options: &[], harm: |_| {}, verdict: |_, _| {} }
+        Scenario { log_is_pipe: false, options: &[], harm: |_| {}, verdict: |_, _| {} }
     }
 }
 
 /// What a scenario acts upon.
 pub struct Stage<'a> {
+    pub mode: Mode,
+    /// Reads the log, where that is a pipe.
+    pub pump: Option<&'a Pump>,
     pub server: &'a Server,
     pub load: &'a Load,
     pub random: &'a Random,
@@ -47,12 +60,22 @@ pub fn run(mode: Mode, scenario: &Scenario) {
 
 fn stage(mode: Mode, scenario: &Scenario, seed: u64) {
     let site = load::site();
-    let mut server = launch::serve(mode, CHILDREN, scenario.options, site.path());
+    let pump = Arc::new(Pump::new());
+    let mut options = mode.options(CHILDREN);
+    options.extend(scenario.options.iter().map(ToString::to_string));
+    let command = launch::serve_command(&options, site.path());
+    let (mut server, reader) = if scenario.log_is_pipe { piped(command) } else { (Server::ready(command), None) };
+    if let Some(reader) = reader {
+        // It ends with the server.
+        let (pump, log) = (Arc::clone(&pump), server.log_path());
+        thread::spawn(move || pump.run(reader, log));
+    }
     let load = Load::new(server.address());
     load.visit_once();
     let before = Rest::of(&server, mode);
     let random = Random::new(seed);
-    let stage = Stage { server: &server, load: &load, random: &random };
+    let stage =
+        Stage { mode, pump: scenario.log_is_pipe.then_some(&*pump), server: &server, load: &load, random: &random };
     let tally = thread::scope(|scope| {
         let clients: Vec<_> =
             (1..=load::CLIENTS).map(|n| scope.spawn(move || load_one(stage.load, seed + n))).collect();
@@ -71,6 +94,15 @@ fn stage(mode: Mode, scenario: &Scenario, seed: u64) {
     (scenario.verdict)(&stage, &tally);
     before.is_regained(&server, mode, &load);
     server.stop();
+}
+
+/// A server whose log is a small pipe, and the pipe's other end.
+fn piped(command: Command) -> (Server, Option<PipeReader>) {
+    let (reader, writer) = Pump::pipe();
+    let mut shell = Command::new("/bin/sh");
+    // `Server` keeps a file of its own as stderr: the shell takes ours from descriptor 0.
+    shell.args(["-c", "exec 2>&0 0</dev/null; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    (Server::ready_with_input(shell, writer), Some(reader))
 }
 
 fn load_one(load: &Load, seed: u64) -> Tally {

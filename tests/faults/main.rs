@@ -11,7 +11,9 @@ mod common;
 mod account;
 mod deaths;
 mod harness;
+mod limits;
 mod load;
+mod logs;
 mod rest;
 
 /// A test for each scenario and mode: `harness::run(mode, scenario)`.
@@ -27,10 +29,12 @@ macro_rules! scenarios {
 }
 
 use deaths::{every_signal, stopped_for_a_while, stopped_then_killed};
+use limits::no_descriptors;
+use logs::{log_may_not_grow, log_reader_stalls};
 
 scenarios! {
-    prefork: Prefork, [every_signal stopped_for_a_while stopped_then_killed];
-    one_shot: OneShot, [every_signal stopped_for_a_while stopped_then_killed];
-    fork: Fork, [every_signal stopped_for_a_while stopped_then_killed];
-    vfork: Vfork, [every_signal stopped_for_a_while stopped_then_killed];
+    prefork: Prefork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
+    one_shot: OneShot, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
+    fork: Fork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
+    vfork: Vfork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
 }

@@ -380,6 +380,13 @@ pub fn keep_sender(signal: c_int, sender: Arc<AtomicI32>) -> io::Result<()> {
     unsafe { signal_hook_registry::register_sigaction(signal, action) }.map(drop)
 }
 
+/// Has `signal` do nothing.
+pub fn ignore(signal: Signal) -> nix::Result<()> {
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: to ignore a signal runs no code of ours.
+    unsafe { sigaction(signal, &ignore) }.map(drop)
+}
+
 /// Gives `signal` its default action.
 pub fn set_default(signal: Signal) -> nix::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
