@@ -347,8 +347,9 @@ fn program(settings: &Serve, own_path: &io::Result<PathBuf>) -> Result<Program, 
     if settings.protocol.has_root {
         arguments.extend([b"--".to_vec(), settings.root.as_bytes().to_vec()]);
     }
-    // Nothing of our own environment is a handler's business.
-    Ok(Program::new(path, arguments, Vec::<Vec<u8>>::new()).ends_gently())
+    // Nothing of our own environment is a handler's business. That the log never waits for a reader saves it a call.
+    let is_file = settings.log.as_deref().map_or_else(|| tcpserver::log::is_file(STDERR), Path::is_file);
+    Ok(Program::new(path, arguments, is_file.then_some("TINE_LOG=file")).ends_gently())
 }
 
 /// `--inetd`: the connection is there already.

@@ -58,7 +58,9 @@ fn put(fd: &Fd, reader: &Reader<'_>, line: &[u8]) -> bool {
                 reader.stall();
                 return false;
             }
-            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) if !reader.is_file() => reader.take_as_file(),
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::PERM) if !reader.is_file() => {
+                reader.take_as_file()
+            }
             Err(_) => return false,
         }
     }

@@ -25,6 +25,12 @@ pub enum Verbosity {
     Status,
 }
 
+/// Whether a log goes to a regular file: that never waits for a reader.
+#[must_use]
+pub fn is_file(log: Fd) -> bool {
+    sys::is_file(log.0)
+}
+
 /// Where the supervisor's lines go.
 pub struct Log {
     program: &'static str,

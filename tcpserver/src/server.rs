@@ -11,7 +11,7 @@ use crate::admit::{self, Nothing};
 use crate::children::Children;
 use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
-use crate::log::Log;
+use crate::log::{Log, is_file};
 use crate::porter::{self, Porter};
 use crate::restart::Restart;
 use crate::sandbox::Sandbox;
@@ -159,7 +159,7 @@ impl Server {
         let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
         let lost = sys::shared_lost().map_err(|error| Error::os("map", "the count of lost lines", error))?;
         self.log.tell_for(lost);
-        let reader = Reader::new(lost, is_file(access_log));
+        let reader = Reader::new(lost, log_is_file(access_log));
         let board = self.board(&mode)?;
         let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm, &reader) };
         let (sandbox, private) = (self.sandbox.as_deref(), Private::new());
@@ -240,13 +240,13 @@ impl Server {
         self.listeners.iter().for_each(Listener::remove_name);
         let alarm = alarm_clock(true);
         let lost = Lost::new();
-        let reader = Reader::new(&lost, is_file(access_log));
+        let reader = Reader::new(&lost, log_is_file(access_log));
         let host = child_host(&alarm, &reader);
         Ok(handler.serve(&admit::connection(from, &admitted, access_log, &host)))
     }
 }
 
 /// Whether the log is a file, which never waits for a reader.
-fn is_file(log: Option<Fd>) -> bool {
-    log.is_some_and(|log| sys::is_file(log.0))
+fn log_is_file(log: Option<Fd>) -> bool {
+    log.is_some_and(is_file)
 }

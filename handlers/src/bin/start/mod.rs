@@ -80,7 +80,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
     let log = if quiet || (told.is_none() && kernel::same_socket(2, 0)) { None } else { Some(Fd(2)) };
     let alarm = Alarm::new(kernel::alarm, kernel::now);
     let lost = Lost::new();
-    let reader = Reader::new(&lost, false);
+    let reader = Reader::new(&lost, variable(&stack, b"TINE_LOG=") == Some(b"file"));
     let connection = Connection {
         input: Fd(0),
         output: Fd(1),
