@@ -7,7 +7,7 @@ use crate::Protocol;
 
 /// A stream, its deadlines and its end.
 const STREAM: &[&str] = &[
-    "read", "sendmsg", "write", "writev", // bytes, and log lines
+    "read", "sendmsg", "write", "writev", "pwritev2", // bytes, and log lines
     "poll", "ppoll", // where a descriptor has no timeout of its own
     "fcntl", "shutdown",
 ];
@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "sendmsg",
     "write",
     "writev",
+    "pwritev2",
     "poll",
     "ppoll",
     "fcntl",

@@ -1,6 +1,6 @@
 //! What runs out: descriptors, processes.
 
-use std::{fs, os::unix::fs::MetadataExt, process::Command};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, process::Command};
 
 use crate::{
     common::{Mode, peer, process::descriptors, scratch::is_root, wait_until},
@@ -31,8 +31,10 @@ pub fn limit(stage: &Stage<'_>, option: &str) {
 pub fn no_descriptors() -> Scenario {
     Scenario {
         harm: |stage| {
-            let held = descriptors(stage.server.pid());
-            let free = (0..).find(|number| !held.contains_key(number)).unwrap_or(3);
+            let all = stage.server.children().into_iter().map(|child| child.pid).chain([stage.server.pid()]);
+            let free = |held: BTreeMap<u32, String>| (3..).find(|number| !held.contains_key(number));
+            // Those who are gone by now hold nothing, and count for nothing.
+            let free = all.map(descriptors).filter(|held| !held.is_empty()).filter_map(free).min().unwrap_or(3);
             let before = stage.server.log().len();
             limit(stage, &format!("--nofile={free}:"));
             // A pool's children that find none to accept with leave, and so do those that cannot open a file.

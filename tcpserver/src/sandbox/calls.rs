@@ -39,8 +39,8 @@ macro_rules! table {
 #[rustfmt::skip]
 const NUMBERS: &[(&str, libc::c_long)] = table! {
     SYS_accept4 SYS_clock_gettime SYS_close SYS_exit SYS_exit_group SYS_fcntl SYS_fstat SYS_futex SYS_getdents64
-    SYS_getpid SYS_getsockname SYS_gettid SYS_lseek SYS_newfstatat SYS_openat2 SYS_ppoll SYS_prctl SYS_pread64 SYS_pwritev2 SYS_read
-    SYS_readlinkat SYS_recvfrom SYS_recvmsg SYS_restart_syscall SYS_rt_sigprocmask SYS_rt_sigreturn SYS_sendfile
+    SYS_getpid SYS_getsockname SYS_gettid SYS_lseek SYS_newfstatat SYS_openat2 SYS_ppoll SYS_prctl SYS_pread64
+    SYS_pwritev2 SYS_read SYS_readlinkat SYS_recvfrom SYS_recvmsg SYS_restart_syscall SYS_rt_sigprocmask SYS_rt_sigreturn SYS_sendfile
     SYS_sendmsg SYS_sendto SYS_setitimer SYS_shutdown SYS_write SYS_writev
 };
 
