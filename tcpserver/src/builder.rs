@@ -1,11 +1,14 @@
 //! A server in a few lines, for programs that use this crate as a library.
 
+use std::rc::Rc;
+
 use connection::{Fd, Handler};
 
 use crate::error::Error;
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::{Log, Verbosity};
 use crate::porter::Policy;
+use crate::sandbox::{Plan, Sandbox, probe};
 use crate::server::{Limits, Server};
 use crate::spawn::{Mode, Program};
 
@@ -35,6 +38,7 @@ pub struct Builder {
     tuning: Tuning,
     limits: Limits,
     policy: Policy,
+    sandbox: Option<Plan>,
     verbosity: Verbosity,
     ready: Ready,
 }
@@ -47,6 +51,7 @@ impl Builder {
             tuning: Tuning::default(),
             limits: Limits::default(),
             policy: Policy::default(),
+            sandbox: None,
             verbosity: Verbosity::Errors,
             ready: Box::new(|_| ()),
         }
@@ -73,6 +78,13 @@ impl Builder {
     /// Limits and rates for each client, the PROXY protocol, a lifetime.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Keeps children from all that this plan does not name, in the modes that call a handler. What the kernel cannot keep
+    /// them from is said in the log once.
+    pub fn sandbox(mut self, plan: Plan) -> Self {
+        self.sandbox = Some(plan);
         self
     }
 
@@ -130,7 +142,14 @@ impl Builder {
         let parse = |text: &String| text.parse().map_err(|why| Error::new("listen on", text.clone(), why));
         let addresses: Vec<Address> = self.addresses.iter().map(parse).collect::<Result<_, Error>>()?;
         let log = Log::new(self.program, Fd(2), self.verbosity);
-        let server = Server::bind(&addresses, self.tuning, self.limits, log)?.with(self.policy);
+        let mut server = Server::bind(&addresses, self.tuning, self.limits, log)?.with(self.policy);
+        if let Some(plan) = self.sandbox {
+            let (sandbox, findings) = Sandbox::new(plan)?;
+            if let Some(gaps) = probe::gaps(&findings) {
+                server.log().warning(format_args!("the sandbox is not whole: whoever breaks a child can {gaps}"));
+            }
+            server = server.confined(Some(Rc::new(sandbox)));
+        }
         server.run(mode, Some(Fd(2)), self.ready)
     }
 }

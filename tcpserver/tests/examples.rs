@@ -80,6 +80,30 @@ fn counter() {
     assert_eq!(said, expected);
 }
 
+/// The hole in the handler is real, and nothing comes through it.
+#[test]
+fn sandboxed() {
+    let place = Scratch::new();
+    fs::create_dir(place.join("root")).expect("make a directory");
+    fs::write(place.join("root/page"), "to be seen\n").expect("write");
+    fs::write(place.join("secret"), "not to be seen\n").expect("write");
+    let server = start("sandboxed", &[place.join("root").to_str().expect("UTF-8")]);
+    let ask = |line: &str| exchange(server.connect(), format!("{line}\n").as_bytes());
+    assert_eq!(ask("page"), "to be seen\n");
+    let whole = !server.log().contains("the sandbox is not whole");
+    for way_out in ["../secret", place.join("secret").to_str().expect("UTF-8"), "/etc/passwd"] {
+        let said = ask(way_out);
+        assert_eq!(said.starts_with("no: "), whole, "{said}");
+    }
+    assert!(whole || !peers_required(), "{}", server.log());
+    assert_eq!(ask("page"), "to be seen\n");
+}
+
+/// Where everything must be there that tests need, a kernel with Landlock must be, too.
+fn peers_required() -> bool {
+    std::env::var_os("TINE_PEERS").is_some_and(|value| value == "required")
+}
+
 #[test]
 fn an_address_that_is_none_is_told() {
     let program = Path::new(support::TCPSERVER).with_file_name("examples").join("hello");

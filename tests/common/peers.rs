@@ -20,17 +20,6 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A program of a package that cannot be installed beside another: it is unpacked, and the variable says where.
-#[track_caller]
-pub fn unpacked(variable: &str, program: &str) -> Option<PathBuf> {
-    let found = env::var_os(variable).map(|place| PathBuf::from(place).join(program));
-    if found.is_none() {
-        assert!(!required(), "{variable} is not set, and TINE_PEERS=required asks for it");
-        super::say(&format!("SKIPPED what needs {program}: {variable} does not say where it is (see .ci/run)"));
-    }
-    found
-}
-
 /// Whether what is missing fails a test that needs it.
 pub fn required() -> bool {
     env::var_os("TINE_PEERS").is_some_and(|v| v == "required")

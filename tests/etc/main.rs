@@ -8,7 +8,7 @@ mod container;
 mod systemd;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Client, Scratch, Server, launch, peer, run as run_command, scratch, tine};
@@ -105,9 +105,20 @@ fn inetd_conf() {
     }
 }
 
+/// A program of a package that cannot be installed beside another: it is unpacked, and the variable says where.
+#[track_caller]
+fn unpacked(variable: &str, program: &str) -> Option<PathBuf> {
+    let found = std::env::var_os(variable).map(|place| PathBuf::from(place).join(program));
+    if found.is_none() {
+        assert!(!common::peers::required(), "{variable} is not set, and TINE_PEERS=required asks for it");
+        common::say(&format!("SKIPPED what needs {program}: {variable} does not say where it is (see .ci/run)"));
+    }
+    found
+}
+
 #[test]
 fn xinetd() {
-    let Some(xinetd) = common::peers::unpacked("TINE_XINETD", "usr/sbin/xinetd") else { return };
+    let Some(xinetd) = unpacked("TINE_XINETD", "usr/sbin/xinetd") else { return };
     if !scratch::is_root() {
         return common::say("skipped: etc/xinetd.d/tine-http names nobody, which takes root");
     }

@@ -38,10 +38,11 @@ macro_rules! table {
 /// The numbers of what may be asked for, in nobody's order. A call that is not here cannot be allowed.
 #[rustfmt::skip]
 const NUMBERS: &[(&str, libc::c_long)] = table! {
-    SYS_accept4 SYS_clock_gettime SYS_close SYS_exit SYS_exit_group SYS_fcntl SYS_fstat SYS_futex SYS_getdents64
-    SYS_getpid SYS_getsockname SYS_gettid SYS_lseek SYS_newfstatat SYS_openat2 SYS_ppoll SYS_prctl SYS_pread64
-    SYS_pwritev2 SYS_read SYS_readlinkat SYS_recvfrom SYS_recvmsg SYS_restart_syscall SYS_rt_sigprocmask SYS_rt_sigreturn SYS_sendfile
-    SYS_sendmsg SYS_sendto SYS_setitimer SYS_shutdown SYS_write SYS_writev
+    SYS_accept4 SYS_brk SYS_clock_gettime SYS_close SYS_exit SYS_exit_group SYS_fcntl SYS_fstat SYS_futex SYS_getdents64
+    SYS_getpid SYS_getrandom SYS_getsockname SYS_gettid SYS_lseek SYS_madvise SYS_mmap SYS_mremap SYS_munmap
+    SYS_newfstatat SYS_openat SYS_openat2 SYS_ppoll SYS_prctl SYS_pread64 SYS_pwritev2 SYS_read SYS_readlinkat SYS_recvfrom
+    SYS_recvmsg SYS_restart_syscall SYS_rt_sigprocmask SYS_rt_sigreturn SYS_sendfile SYS_sendmsg SYS_sendto SYS_setitimer
+    SYS_shutdown SYS_statx SYS_write SYS_writev
 };
 
 /// Those that only some architectures have.
@@ -83,6 +84,11 @@ fn arguments(name: &str) -> Result<Vec<SeccompRule>, BackendError> {
     match name {
         // Not what siblings would feel: the flags and owner of a listening socket are everybody's.
         "fcntl" => one_of(1, &[libc::F_GETFD, libc::F_GETFL]),
+        // Memory, but none that can be executed.
+        "mmap" => {
+            let none = SeccompCmpOp::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned()));
+            Ok(vec![SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Dword, none, 0)?])?])
+        }
         // A listening socket that is shut down for reading is so for all who share it.
         "shutdown" => one_of(1, &[libc::SHUT_WR]),
         _ => Ok(Vec::new()),
