@@ -82,12 +82,13 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     if settings.inetd {
         return serve_inherited(settings, &types, &confinement, log_file);
     }
-    let (tuning, limits, mut predecessor) = (tuning(settings), limits(settings), None);
+    let (tuning, limits, mut predecessor, mut window) = (tuning(settings), limits(settings), None, None);
     let mut server = match sockets {
         Sockets::Own => Server::bind(&settings.listen, tuning, limits, log(settings))?,
         Sockets::Lent(sockets) => Server::adopt(sockets, true, tuning, limits, log(settings))?,
         Sockets::Handed(handover) => {
             predecessor = Some(handover.predecessor);
+            window = handover.window;
             Server::adopt(handover.sockets, handover.lent, tuning, limits, log(settings))?
         }
     };
@@ -96,7 +97,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         server.log().warning(format_args!("{error}"));
         None
     });
-    server = match settings.watching.window() {
+    server = match settings.watching.window(window) {
         Ok(window) => {
             if let Some(window) = &window {
                 server.log().note(format_args!("metrics on {}", watching::url(window.listener().address())));

@@ -1,5 +1,6 @@
 //! The options of `tine serve` by which others see what it does, and the words that are spoken at its window.
 
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use clap::builder::ValueParser;
@@ -41,9 +42,13 @@ impl Watching {
         ["metrics"].into_iter().find(|name| is_given(matches, name))
     }
 
-    /// Opens the window that was asked for.
-    pub fn window(&self) -> Result<Option<Window>, Error> {
-        self.metrics.as_ref().map(|address| Window::open(address, answer)).transpose()
+    /// Opens the window that was asked for, or takes over that of the process before us.
+    pub fn window(&self, handed: Option<OwnedFd>) -> Result<Option<Window>, Error> {
+        match (&self.metrics, handed) {
+            (None, _) => Ok(None),
+            (Some(_), Some(socket)) => Window::take_over(socket, answer).map(Some),
+            (Some(address), None) => Window::open(address, answer).map(Some),
+        }
     }
 
     /// The effective settings, each for a line.

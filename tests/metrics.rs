@@ -169,3 +169,27 @@ fn an_address_in_use_is_one_line() {
     assert_eq!(output.status.code(), Some(111), "{said}");
     assert!(said.lines().count() == 1 && said.contains("in use") && said.contains(&metrics.to_string()), "{said}");
 }
+
+/// A new program takes over the window with the sockets: its address stays, and is asked without a pause.
+#[test]
+fn an_upgrade_takes_the_window_along() {
+    let site = site();
+    let (mut server, metrics) = start(Mode::Prefork, 2, &[], &site);
+    let old = server.pid();
+    server.signal(Signal::SIGUSR2);
+    let log = server.await_log(&["anew: process "]);
+    let new = log.split("anew: process ").nth(1).and_then(|rest| rest.lines().next()).expect("its number");
+    let new: u32 = new.parse().expect("a number");
+    common::guard::add(new);
+    // Nobody is refused, though whom the old one has just let in may be cut off by its end.
+    wait_until("the old one has left", || {
+        let mut client = Client::connect(metrics);
+        let _ = client.stream.write(b"GET /metrics HTTP/1.1\r\n\r\n");
+        let _ = client.try_response("GET");
+        server.poll_exit().is_some()
+    });
+    assert!(page(metrics).contains("tine_children") && process::is_alive(new) && !process::is_alive(old));
+    common::server::send(new, Signal::SIGTERM);
+    wait_until("the new one has left", || !process::is_alive(new));
+    common::guard::remove(new);
+}

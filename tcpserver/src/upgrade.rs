@@ -25,7 +25,7 @@ use crate::listen::Listener;
 use crate::sys;
 
 /// `PARENT:PIPE:KIND:SOCKET,SOCKET...`: process and descriptor numbers, and whether the sockets are `own` or `lent` by
-/// whoever started the first of us.
+/// whoever started the first of us; `:SOCKET` behind it is that of the window, if there is one.
 const VARIABLE: &str = "TCPSERVER_HANDOVER";
 
 /// How long a new program may take until it serves, in microseconds.
@@ -86,12 +86,18 @@ pub(crate) enum State {
 
 impl Successor {
     /// Starts it.
-    pub(crate) fn start(program: &Program, listeners: &[Listener], _: &sys::OneThread) -> io::Result<Successor> {
+    pub(crate) fn start(
+        program: &Program,
+        listeners: &[Listener],
+        window: Option<&Listener>,
+        _: &sys::OneThread,
+    ) -> io::Result<Successor> {
         let (reader, writer) = io::pipe()?;
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let numbers: Vec<String> = listeners.iter().map(|listener| listener.as_fd().as_raw_fd().to_string()).collect();
         let kind = if listeners.iter().any(Listener::is_lent) { "lent" } else { "own" };
-        let told = format!("{}:{}:{kind}:{}", process::id(), writer.as_raw_fd(), numbers.join(","));
+        let beside = window.map(|window| format!(":{}", window.as_fd().as_raw_fd())).unwrap_or_default();
+        let told = format!("{}:{}:{kind}:{}{beside}", process::id(), writer.as_raw_fd(), numbers.join(","));
         let mut command = Command::new(&program.path);
         if let Some((name, arguments)) = program.arguments.split_first() {
             command.arg0(name).args(arguments);
@@ -101,7 +107,8 @@ impl Successor {
             command.env_remove(name);
         }
         // One thread: nobody else makes a child between these lines.
-        let crossing: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).chain([writer.as_fd()]).collect();
+        let crossing: Vec<BorrowedFd<'_>> =
+            listeners.iter().chain(window).map(AsFd::as_fd).chain([writer.as_fd()]).collect();
         crossing.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop))?;
         let child = command.spawn();
         crossing.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))?;
@@ -145,6 +152,8 @@ pub struct Handover {
     pub sockets: Vec<OwnedFd>,
     /// Whether they are somebody else's, who keeps them when the service ends.
     pub lent: bool,
+    /// The socket of the window, if the process before us has one.
+    pub window: Option<OwnedFd>,
     /// Where to say that connections are served.
     pub predecessor: Predecessor,
 }
@@ -167,6 +176,7 @@ pub struct Told {
     pipe: RawFd,
     lent: bool,
     sockets: Vec<RawFd>,
+    window: Option<RawFd>,
 }
 
 impl Told {
@@ -195,7 +205,7 @@ impl Told {
     /// The descriptors that must not be closed before [`Told::take`].
     #[must_use]
     pub fn descriptors(&self) -> Vec<RawFd> {
-        self.sockets.iter().copied().chain([self.pipe]).collect()
+        self.sockets.iter().copied().chain(self.window).chain([self.pipe]).collect()
     }
 
     /// Takes what was told.
@@ -205,10 +215,11 @@ impl Told {
     /// A socket is none, or does not listen.
     pub fn take(&self) -> Result<Handover, Error> {
         let sockets = self.sockets.iter().map(|&number| inherit::take(number)).collect::<Result<_, _>>()?;
+        let window = self.window.map(inherit::take).transpose()?;
         let failed = |reason| Error::os("take over", "the pipe to the process before", reason);
         let pipe = sys::inherited(self.pipe).ok_or_else(|| failed(io::Error::from_raw_os_error(libc::EBADF)))?;
         fcntl(&pipe, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|error| failed(error.into()))?;
-        Ok(Handover { sockets, lent: self.lent, predecessor: Predecessor(pipe.into()) })
+        Ok(Handover { sockets, lent: self.lent, window, predecessor: Predecessor(pipe.into()) })
     }
 }
 
@@ -224,7 +235,11 @@ fn parse(text: &str) -> Option<(u32, Told)> {
         "lent" => true,
         _ => return None,
     };
-    fields.next().is_none().then_some((parent, Told { pipe: number(pipe)?, lent, sockets }))
+    let window = match field() {
+        None => None,
+        Some(window) => Some(number(window)?),
+    };
+    field().is_none().then_some((parent, Told { pipe: number(pipe)?, lent, sockets, window }))
 }
 
 #[cfg(test)]
@@ -233,11 +248,21 @@ mod tests {
 
     #[test]
     fn what_is_told_is_understood_or_refused() {
-        let told = Told { pipe: 9, lent: true, sockets: vec![4, 5] };
-        assert_eq!(parse("12:9:lent:4,5"), Some((12, told)));
-        for wrong in
-            ["", "12", "12:9:own", "12:9:own:", "12:9:mine:4", "12:9:own:1", "12:-1:own:4", "x:9:own:4", "1:9:own:4:5"]
-        {
+        let told = Told { pipe: 9, lent: true, sockets: vec![4, 5], window: None };
+        assert_eq!(parse("12:9:lent:4,5"), Some((12, told.clone())));
+        assert_eq!(parse("12:9:lent:4,5:7"), Some((12, Told { window: Some(7), ..told })));
+        for wrong in [
+            "",
+            "12",
+            "12:9:own",
+            "12:9:own:",
+            "12:9:mine:4",
+            "12:9:own:1",
+            "12:-1:own:4",
+            "x:9:own:4",
+            "1:9:own:4:2",
+            "1:9:own:4:5:6",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -49,6 +49,10 @@ struct Guest {
     until: u64,
 }
 
+/// How its socket is.
+const TUNING: Tuning =
+    Tuning { backlog: 16, receive_timeout: None, send_timeout: None, defer_accept: None, no_delay: true };
+
 /// Where the event of the listener stands, behind those of the places.
 const KNOCK: u64 = PLACES as u64;
 
@@ -58,8 +62,19 @@ impl Window {
     /// # Errors
     /// The address is in use, or not ours to use.
     pub fn open(address: &Address, speak: Speak) -> Result<Window, Error> {
-        let listener = Listener::bind(address, Tuning { backlog: 16, ..Tuning::default() })?;
-        let failed = |error: Errno| Error::os("set up", address.to_string(), error);
+        Window::over(Listener::bind(address, TUNING)?, speak)
+    }
+
+    /// Takes over the window of a process of ours that gives way.
+    ///
+    /// # Errors
+    /// The socket is none that listens.
+    pub fn take_over(socket: OwnedFd, speak: Speak) -> Result<Window, Error> {
+        Window::over(Listener::adopt_tuned(socket, TUNING)?.take_over(), speak)
+    }
+
+    fn over(listener: Listener, speak: Speak) -> Result<Window, Error> {
+        let failed = |error: Errno| Error::os("set up", listener.address().to_string(), error);
         listener.set_nonblocking().map_err(failed)?;
         let watch = || {
             let events = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -84,6 +99,13 @@ impl Window {
     /// When it has although nothing is readable, in microseconds of the monotonic clock.
     pub(crate) fn next(&self) -> Option<u64> {
         self.guests.iter().flatten().map(|guest| guest.until).min()
+    }
+
+    /// Another process takes in whoever comes now.
+    pub(crate) fn hand_over(&self) {
+        self.listener.hand_over();
+        // It is watched: this cannot fail.
+        let _ = self.events.delete(&self.listener);
     }
 
     /// All descriptors, which are no child's business.

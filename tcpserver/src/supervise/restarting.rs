@@ -16,6 +16,7 @@ use crate::server::MOST_LISTENERS;
 use crate::stop::{Sockets, Stopping};
 use crate::sys;
 use crate::upgrade::{State, Successor};
+use crate::window::Window;
 
 /// Where a service stands with all that.
 #[derive(Default)]
@@ -41,7 +42,8 @@ impl<'a> Supervisor<'a> {
     pub(super) fn tell_ready(&mut self) {
         if let Some(predecessor) = self.restarting.asked.predecessor.take() {
             // It lets go of the names of Unix sockets when it hears of this.
-            self.listeners.iter().for_each(Listener::take_over_name);
+            let window = self.window.iter().map(Window::listener);
+            self.listeners.iter().chain(window).for_each(Listener::take_over_name);
             predecessor.tell();
         }
         if let Some(manager) = &self.restarting.asked.manager {
@@ -130,7 +132,8 @@ impl<'a> Supervisor<'a> {
             None => return,
         };
         self.log.flush();
-        match Successor::start(program, &self.listeners, &self.nest.one_thread) {
+        let window = self.window.as_ref().map(Window::listener);
+        match Successor::start(program, &self.listeners, window, &self.nest.one_thread) {
             Ok(successor) => {
                 self.reaper.born(successor.pid());
                 self.log.note(format_args!("starting {} anew: process {}", program.path().display(), successor.pid()));
@@ -167,6 +170,10 @@ impl<'a> Supervisor<'a> {
                 let ours = !self.listeners.iter().any(Listener::is_lent);
                 self.restarting.heir = Some((pid, ours));
                 self.listeners.iter().for_each(Listener::hand_over);
+                // Who asks now asks the new one.
+                if let Some(window) = &self.window {
+                    window.hand_over();
+                }
                 self.leave(false);
             }
         }
