@@ -9,6 +9,7 @@
 mod common;
 
 mod account;
+mod clients;
 mod deaths;
 mod harness;
 mod limits;
@@ -28,13 +29,14 @@ macro_rules! scenarios {
     };
 }
 
+use clients::wild_clients;
 use deaths::{every_signal, stopped_for_a_while, stopped_then_killed};
 use limits::no_descriptors;
 use logs::{log_may_not_grow, log_reader_stalls};
 
 scenarios! {
-    prefork: Prefork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
-    one_shot: OneShot, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
-    fork: Fork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
-    vfork: Vfork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow];
+    prefork: Prefork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow wild_clients];
+    one_shot: OneShot, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow wild_clients];
+    fork: Fork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow wild_clients];
+    vfork: Vfork, [every_signal stopped_for_a_while stopped_then_killed no_descriptors log_reader_stalls log_may_not_grow wild_clients];
 }
