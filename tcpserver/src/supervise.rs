@@ -208,7 +208,7 @@ impl<'a> Supervisor<'a> {
         let timeout = [
             // What was let in is heeded before any wait: the wait would not be told of it again.
             let_in.then_some(0),
-            self.hurried.then_some(HURRY),
+            self.looks_for_ends().then_some(HURRY),
             self.hold.left(now),
             // The time to hold back may have ended since `retry` and `fill` looked.
             (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
@@ -240,7 +240,7 @@ impl<'a> Supervisor<'a> {
         }
         let polled = &mut polled[..used];
         let mut ready = [false; MOST_LISTENERS];
-        match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.hurried))) {
+        match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.looks_for_ends()))) {
             // The hurry is over: nobody came.
             Ok(0) => (self.hurried, self.unheard) = (self.hurried && let_in, 0),
             Ok(_) => {

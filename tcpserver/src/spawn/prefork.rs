@@ -21,7 +21,7 @@ use crate::sys::{self, Forked};
 pub(crate) struct Pool<'a> {
     supervisor: i32,
     handler: &'a mut dyn Handler,
-    reuse: u32,
+    pub(crate) reuse: u32,
     board: &'static Board,
     /// Slots without a child.
     free: Vec<u32>,

@@ -21,6 +21,13 @@ impl Supervisor<'_> {
         self.handed.is_none() && matches!(self.crew, Crew::Pool(_))
     }
 
+    /// Whether the ends of children are looked for when connections come, in a hurry, rather than waited for: where each
+    /// connection is the end of a child.
+    pub(super) fn looks_for_ends(&self) -> bool {
+        let lives_on = matches!(&self.crew, Crew::Pool(pool) if pool.reuse != 1);
+        self.hurried && !lives_on
+    }
+
     /// Hears which children are done.
     pub(super) fn hear(&mut self) {
         let Some(mut handed) = self.handed.take() else { return };

@@ -16,7 +16,7 @@ impl Supervisor<'_> {
         // In a hurry SIGCHLD is kept out, so its flag says nothing.
         let now = sys::micros();
         let is_due = self.reaper.due().is_some_and(|due| due <= now);
-        let news = self.nest.signals.take_child() || self.hurried;
+        let news = self.nest.signals.take_child() || self.looks_for_ends();
         if !news && !is_due {
             return;
         }
