@@ -93,6 +93,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         }
     };
     server = server.with(settings.limits.policy(settings.protocol.refusal()));
+    tell_shortage(settings, &confinement, server.log());
     let manager = Manager::from_environment().unwrap_or_else(|error| {
         server.log().warning(format_args!("{error}"));
         None
@@ -208,6 +209,15 @@ fn tell_identity(settings: &Serve, confinement: &Confinement, log: &mut Log) {
             log.note(format_args!("started by root: now user {} (--user chooses another)", identity.name));
         }
         _ => {}
+    }
+}
+
+/// Says what keeps the machine from holding as many children as the options allow.
+fn tell_shortage(settings: &Serve, confinement: &Confinement, log: &mut Log) {
+    let most = if settings.mode == ModeName::Prefork { settings.children } else { settings.max_connections };
+    let as_root = confinement.identity.as_ref().map_or_else(is_root, |identity| identity.uid.is_root());
+    if let (false, Some(shortage)) = (settings.single, tcpserver::room::shortage(most.into(), as_root)) {
+        log.warning(format_args!("{shortage}"));
     }
 }
 

@@ -35,6 +35,7 @@ mod reaper;
 mod reload;
 pub mod resources;
 pub mod restart;
+pub mod room;
 pub mod rules;
 pub mod sandbox;
 mod saturation;

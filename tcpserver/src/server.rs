@@ -156,7 +156,11 @@ impl Server {
         if restart.wants_signals() {
             signals.hear_restarts().map_err(|error| Error::os("handle", "signals", error))?;
         }
-        let alarm = alarm_clock(matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. }));
+        let fresh = matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. });
+        if fresh {
+            sys::keep_time_pages();
+        }
+        let alarm = alarm_clock(fresh);
         let lost = sys::shared_lost().map_err(|error| Error::os("map", "the count of lost lines", error))?;
         self.log.tell_for(lost);
         let reader = Reader::new(lost, log_is_file(access_log));

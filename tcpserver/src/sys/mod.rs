@@ -13,6 +13,7 @@ mod shared;
 mod sink;
 mod stack;
 mod table;
+mod vdso;
 
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -37,6 +38,7 @@ pub use shared::Shared;
 pub use sink::{Beginnings, Sink, is_file};
 pub use stack::wipe_stack;
 pub use table::{Table, counters};
+pub use vdso::keep_time_pages;
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.
 pub fn now(clock: Clock) -> Time {
