@@ -10,11 +10,9 @@
 //! more than a small share of the supervisor's time, and finds all who have ended in one pass, however many they are.
 //! (A pidfd for each would tell exactly who has ended; but every fork copies the table of descriptors.)
 
-use std::collections::VecDeque;
-
 use crate::children::Children;
 use crate::reap::Ended;
-use crate::sys::{self, Waited};
+use crate::sys::{self, Table, Waited};
 
 /// Up to this many live children are asked for all at once.
 const FEW: usize = 128;
@@ -88,10 +86,64 @@ struct Pass {
     found: u32,
 }
 
+/// The last children to begin, the first of them first, and how often each was found alive. No child inherits this memory:
+/// it is written to after each fork, and each time a page would be copied.
+struct Young {
+    /// `None` if there was no memory for it: then nobody is known.
+    ring: Option<Table<(i32, u8)>>,
+    first: usize,
+    len: usize,
+}
+
+impl Default for Young {
+    fn default() -> Self {
+        Young { ring: Table::new(YOUNG).ok(), first: 0, len: 0 }
+    }
+}
+
+impl Young {
+    fn entry(&mut self, at: usize) -> Option<&mut (i32, u8)> {
+        let place = (self.first + at) % YOUNG;
+        self.ring.as_mut().map(|ring| &mut ring[place])
+    }
+
+    fn get(&mut self, at: usize) -> Option<(i32, u8)> {
+        if at < self.len { self.entry(at).copied() } else { None }
+    }
+
+    fn seen_alive(&mut self, at: usize) {
+        self.entry(at).into_iter().for_each(|(_, seen)| *seen += 1);
+    }
+
+    fn push(&mut self, pid: i32) {
+        if self.len == YOUNG {
+            (self.first, self.len) = ((self.first + 1) % YOUNG, self.len - 1);
+        }
+        if let Some(entry) = self.entry(self.len) {
+            *entry = (pid, 0);
+            self.len += 1;
+        }
+    }
+
+    /// Those before it, of whom there are few, move up.
+    fn remove(&mut self, at: usize) {
+        for at in (0..at).rev() {
+            if let (Some(moved), Some(place)) = (self.get(at), self.entry(at + 1)) {
+                *place = moved;
+            }
+        }
+        (self.first, self.len) = ((self.first + 1) % YOUNG, self.len - 1);
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
 /// Finds the children that have ended, in rounds: [`Reaper::begin`], then [`Reaper::next`] until there is none.
 pub(crate) struct Reaper {
     /// The last to begin, and how often each was found alive.
-    young: VecDeque<(i32, u8)>,
+    young: Young,
     round: Round,
     /// Whether this round asks for all if none of the young has ended.
     must_know: bool,
@@ -108,7 +160,7 @@ pub(crate) struct Reaper {
 impl Default for Reaper {
     fn default() -> Self {
         Reaper {
-            young: VecDeque::with_capacity(YOUNG),
+            young: Young::default(),
             round: Round::Over,
             must_know: false,
             sweep: false,
@@ -123,10 +175,7 @@ impl Default for Reaper {
 impl Reaper {
     /// A child was made.
     pub(crate) fn born(&mut self, pid: i32) {
-        if self.young.len() == YOUNG {
-            self.young.pop_front();
-        }
-        self.young.push_back((pid, 0));
+        self.young.push(pid);
     }
 
     /// Begins a round.
@@ -166,7 +215,7 @@ impl Reaper {
                     self.round = Round::Young(0, 0);
                     ended(sys::reap(pid))
                 }
-                Round::Young(at, alive) => match self.young.get(at).copied() {
+                Round::Young(at, alive) => match self.young.get(at) {
                     Some((pid, seen)) if alive < ALIVE => self.ask_young(at, alive, pid, seen),
                     _ => {
                         self.round = self.after_young(children);
@@ -206,7 +255,7 @@ impl Reaper {
         if let Waited::NotYet = waited {
             self.round = Round::Young(at, alive + 1);
             if seen + 1 < OLD {
-                self.young[at].1 += 1;
+                self.young.seen_alive(at);
                 self.round = Round::Young(at + 1, alive + 1);
                 return None;
             }
@@ -268,5 +317,38 @@ fn ended(waited: Waited) -> Option<Ended> {
     match waited {
         Waited::Ended(pid, status, usage) => Some(Ended { pid, status, usage }),
         Waited::NotYet | Waited::NoChild => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// The standard library's queue is the reference.
+    #[test]
+    fn the_young_are_a_queue() {
+        let (mut young, mut queue) = (Young::default(), VecDeque::new());
+        let mut random = 1u32;
+        for pid in 1..10_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if queue.len() == YOUNG {
+                queue.pop_front();
+            }
+            queue.push_back((pid, 0));
+            young.push(pid);
+            let at = (random >> 20) as usize % 3;
+            if random >> 31 == 0 && at < queue.len() {
+                young.remove(at);
+                queue.remove(at);
+            } else if at < queue.len() {
+                young.seen_alive(at);
+                queue[at].1 += 1;
+            }
+            for at in 0..4 {
+                assert_eq!(young.get(at), queue.get(at).copied());
+            }
+            assert_eq!(young.len, queue.len());
+        }
     }
 }
