@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
 
+/// PID_MAX_LIMIT of a 64-bit kernel.
+const MOST_NUMBERS: u64 = 4 << 20;
+
 /// A limit that is too low.
 #[derive(Debug, PartialEq, Eq)]
 struct Ceiling {
@@ -25,8 +28,9 @@ pub fn shortage(children: u64, as_root: bool) -> Option<String> {
     let mut ceilings = Vec::new();
     for (name, of_one) in [("kernel.pid_max", 2), ("kernel.threads-max", 1)] {
         let Some(value) = number(&Path::new("/proc/sys").join(name.replace('.', "/"))) else { continue };
-        // Process numbers that are free are looked for: half of them should be.
-        let (needed, wise) = (children + tasks, of_one * (children + tasks));
+        // Process numbers that are free are looked for: half of them should be. The kernel has no more than these.
+        let needed = children + tasks;
+        let wise = (of_one * needed).min(MOST_NUMBERS).max(needed);
         ceilings.push(Ceiling { which: name.into(), value, needed, remedy: format!("sysctl {name}={wise}") });
     }
     if let (false, Ok((value, _))) = (as_root, getrlimit(Resource::RLIMIT_NPROC)) {
