@@ -21,8 +21,9 @@ pub struct Rest {
 impl Rest {
     pub fn of(server: &Server, mode: Mode) -> Rest {
         settles(server, mode);
-        // A child that serves holds more: the least is what one holds that waits.
-        let child = server.children().iter().map(|child| process::descriptors(child.pid).len()).min();
+        // A child that serves holds more: the least is what one holds that waits. Who has gone meanwhile holds nothing.
+        let held = server.children().into_iter().map(|child| process::descriptors(child.pid).len());
+        let child = held.filter(|&held| held > 0).min();
         Rest { descriptors: process::descriptors(server.pid()), child }
     }
 
