@@ -10,6 +10,7 @@ use tcpserver::Address;
 
 use crate::bench::{self, Bench};
 use crate::limits;
+use crate::pool;
 use crate::sandbox::Wanted;
 use crate::settings::{ModeName, Serve};
 use crate::status::{self, Status};
@@ -120,17 +121,16 @@ fn serve() -> Command {
                 .value_parser(value_parser!(u32).range(1..=86_400)),
         ])
         .next_help_heading(CHILDREN)
+        .args([option(
+            "mode",
+            "MODE",
+            "When a child is made: ahead of the connections (prefork),\nor for each by fork or vfork",
+        )
+        .default_value("prefork")
+        .value_parser(modes)
+        .hide_possible_values(true)])
+        .args(pool::options())
         .args([
-            option(
-                "mode",
-                "MODE",
-                "When a child is made: ahead of the connections (prefork),\nor for each by fork or vfork",
-            )
-            .default_value("prefork")
-            .value_parser(modes)
-            .hide_possible_values(true),
-            option("children", "N", "prefork: how many there are [default: 64]")
-                .value_parser(value_parser!(u32).range(1..=1_000_000)),
             option(
                 "reuse",
                 "N",

@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod limits;
+mod pool;
 mod sandbox;
 mod serve;
 mod settings;

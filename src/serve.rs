@@ -23,12 +23,10 @@ use tcpserver::{
     Address, Error, Limits, Listener, Log, Mode, Program, Restart, Server, Tuning, alarm_clock, child_host, upgrade,
 };
 
-use crate::print;
-use crate::sandbox;
 use crate::settings::{ModeName, Serve};
 use crate::site::Site;
 use crate::sockets::{Sockets, is_same_socket};
-use crate::watching;
+use crate::{pool, print, sandbox, watching};
 
 /// Log lines of handlers go to descriptor 2, whether it is the original one or a file.
 const STDERR: Fd = Fd(2);
@@ -152,9 +150,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         return Ok(ExitCode::from(outcome as u8));
     }
     let mode = match (settings.mode, program_file) {
-        (ModeName::Prefork, _) => {
-            Mode::Prefork { handler: &mut handler, children: settings.children, reuse: settings.reuse }
-        }
+        (ModeName::Prefork, _) => Mode::Prefork { handler: &mut handler, size: settings.pool, reuse: settings.reuse },
         (_, Some(program)) => Mode::Vfork(program),
         (_, None) => Mode::Fork(&mut handler),
     };
@@ -214,7 +210,7 @@ fn tell_identity(settings: &Serve, confinement: &Confinement, log: &mut Log) {
 
 /// Says what keeps the machine from holding as many children as the options allow.
 fn tell_shortage(settings: &Serve, confinement: &Confinement, log: &mut Log) {
-    let most = if settings.mode == ModeName::Prefork { settings.children } else { settings.max_connections };
+    let most = if settings.mode == ModeName::Prefork { settings.pool.max_children } else { settings.max_connections };
     let as_root = confinement.identity.as_ref().map_or_else(is_root, |identity| identity.uid.is_root());
     if let (false, Some(shortage)) = (settings.single, tcpserver::room::shortage(most.into(), as_root)) {
         log.warning(format_args!("{shortage}"));
@@ -327,7 +323,7 @@ fn readiness(settings: &Serve, listeners: &[Listener]) -> String {
         .collect();
     let children = match (settings.mode, settings.single) {
         (_, true) => "one connection".into(),
-        (ModeName::Prefork, _) => format!("prefork, {} children", settings.children),
+        (ModeName::Prefork, _) => format!("prefork, {}", pool::in_words(&settings.pool)),
         (mode, _) => format!("{}, up to {} children", mode.as_str(), settings.max_connections),
     };
     format!("tine: serving {what} on {} ({children})\n", urls.join(" "))

@@ -8,10 +8,11 @@ use std::str::FromStr;
 
 use clap::ArgMatches;
 use handlers::Protocol;
-use tcpserver::{Address, inherit};
+use tcpserver::{Address, PoolSize, inherit};
 
 use crate::cli::is_given;
 use crate::limits::{self, Limits};
+use crate::pool;
 use crate::sandbox;
 use crate::sockets::are_lent;
 use crate::watching::Watching;
@@ -63,7 +64,7 @@ pub struct Serve {
     /// Seconds without a connection, after which the service ends.
     pub exit_idle: Option<u32>,
     pub mode: ModeName,
-    pub children: u32,
+    pub pool: PoolSize,
     pub reuse: u32,
     pub max_connections: u32,
     pub limits: Limits,
@@ -102,7 +103,7 @@ impl Serve {
                 .copied()
                 .or_else(|| matches.get_flag("inetd-wait").then_some(EXIT_IDLE)),
             mode: matches.get_one("mode").copied().unwrap_or(ModeName::Prefork),
-            children: number("children", 64),
+            pool: pool::size(matches)?,
             reuse: number("reuse", 0),
             max_connections: number("max-connections", 1000),
             limits: Limits::from_matches(matches)?,
@@ -129,32 +130,23 @@ impl Serve {
     fn contradiction(&self, given: impl Fn(&str) -> bool, limit: Option<&str>) -> Option<String> {
         let mode = self.mode.as_str();
         let pool = self.mode == ModeName::Prefork;
-        if !pool && (given("children") || given("reuse")) {
-            return Some(format!(
-                "--children and --reuse go with --mode prefork; in mode {mode} use --max-connections"
-            ));
+        let of_pools = || pool::NAMES.into_iter().chain(["reuse"]);
+        if let Some(name) = of_pools().find(|name| !pool && given(name)) {
+            return Some(format!("--{name} goes with --mode prefork; in mode {mode} use --max-connections"));
         }
         if pool && given("max-connections") {
-            return Some("in mode prefork as many connections are served as there are children: use --children".into());
+            return Some(
+                "in mode prefork as many connections are served as there are children: use --max-children or --children"
+                    .into(),
+            );
         }
         if let Some(name) = limit.filter(|_| self.inetd || self.single) {
             let which = if self.inetd { "--inetd" } else { "--single" };
             return Some(format!("{which} serves one connection: --{name} has no meaning with it"));
         }
         if self.inetd {
-            let names = [
-                "listen",
-                "backlog",
-                "mode",
-                "children",
-                "reuse",
-                "max-connections",
-                "drain",
-                "single",
-                "inetd-wait",
-                "exit-idle",
-            ];
-            if let Some(name) = names.into_iter().find(|name| given(name)) {
+            let names = ["listen", "backlog", "mode", "max-connections", "drain", "single", "inetd-wait", "exit-idle"];
+            if let Some(name) = names.into_iter().chain(of_pools()).find(|name| given(name)) {
                 return Some(format!("--inetd serves the connection it is given: --{name} has no meaning with it"));
             }
         }
@@ -171,8 +163,8 @@ impl Serve {
             let found = "--exit-idle is for a socket that somebody else keeps";
             return Some(format!("{found}: with --inetd-wait, or from a service manager (LISTEN_FDS)"));
         }
-        if self.single && (given("mode") || given("children") || given("reuse")) {
-            return Some("--single makes no children: --mode, --children and --reuse have no meaning with it".into());
+        if let Some(name) = of_pools().chain(["mode"]).find(|name| self.single && given(name)) {
+            return Some(format!("--single makes no children: --{name} has no meaning with it"));
         }
         if let Some(wrong) = sandbox::contradiction(self).filter(|_| given("sandbox")) {
             return Some(wrong);
@@ -219,7 +211,7 @@ impl Serve {
             line("mode", &self.mode.as_str());
             match self.mode {
                 ModeName::Prefork => {
-                    line("children", &self.children);
+                    pool::describe(&self.pool, |name, value| line(name, &value));
                     line("reuse", &self.reuse);
                 }
                 ModeName::Fork | ModeName::Vfork => line("max-connections", &self.max_connections),

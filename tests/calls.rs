@@ -65,7 +65,6 @@ fn connection_calls(traced: &Traced, child: u32, request: impl FnOnce(&Traced)) 
 fn a_new_connection_in_prefork() {
     let site = site();
     let Some((traced, child)) = warm_pool(&site) else { return };
-    let supervisor_before = traced.calls(traced.server.pid()).len();
     for _ in 0..5 {
         let calls = connection_calls(&traced, child, |traced| {
             let mut client = traced.server.connect();
@@ -75,8 +74,39 @@ fn a_new_connection_in_prefork() {
         assert!(calls.len() <= 10, "{} calls, 10 allowed:{}", calls.len(), story(&calls));
         assert_eq!(data_writes(&calls), 1, "one segment:{}", story(&calls));
     }
-    let supervisor = traced.calls(traced.server.pid()).split_off(supervisor_before);
-    assert!(supervisor.is_empty(), "the supervisor has no part in it:{}", story(&supervisor));
+}
+
+/// While others wait ahead of connections, the supervisor has no part in them; a pool of one has none to spare.
+#[test]
+fn the_supervisor_in_prefork() {
+    let site = site();
+    for options in [&["--children", "3"][..], &["--min-spare", "2", "--max-spare", "3"]] {
+        let Some(traced) = Traced::start(&launch::serve_command(options, site.path())) else { return };
+        let supervisor = traced.server.pid();
+        let visit = || {
+            let mut client = traced.server.connect();
+            client.request("GET", "/small.txt", "Connection: close\r\n").expect(200);
+            client.expect_end();
+        };
+        // A pool that follows the load makes another when it has fewer spares than it should.
+        visit();
+        let children = || process::children(supervisor).len();
+        wait_until("there is a spare child", || children() == 3);
+        let waits = |line: String| line.starts_with("ppoll(") && !line.contains(" = ") && !line.contains("tv_sec");
+        let rests = || wait_until("the supervisor waits", || traced.last_line(supervisor).is_some_and(waits));
+        rests();
+        let before = traced.calls(supervisor).len();
+        for _ in 0..10 {
+            visit();
+            wait_until("all children wait", || {
+                let idle =
+                    |child: &process::Process| traced.last_line(child.pid).is_some_and(|l| l.starts_with(ACCEPT));
+                process::children(supervisor).iter().all(idle)
+            });
+        }
+        let calls = traced.calls(supervisor).split_off(before);
+        assert!(calls.is_empty(), "{options:?}: the supervisor has no part in it:{}", story(&calls));
+    }
 }
 
 /// Calls that send to the connection, which is the descriptor that the accept returned.

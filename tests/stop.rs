@@ -256,13 +256,13 @@ fn a_child_that_leaves_early_leaves_the_queue_to_others() {
     for options in [&["--listen", "127.0.0.1:0"][..], &["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]] {
         let site = site();
         let mut server = launch::serve(Mode::Prefork, 1, options, site.path());
-        let mut busy = server.connect();
-        busy.get("/hello.txt").expect(200);
+        let busy = in_the_middle(&server);
         let mut queued: Vec<Client> = (0..5).map(|_| server.connect()).collect();
         queued.iter_mut().for_each(|client| client.send("GET /hello.txt HTTP/1.0\r\n\r\n"));
         let child = server.child_of(&busy);
         server.signal(Signal::SIGSTOP);
         common::server::send(child, Signal::SIGTERM);
+        drop(busy);
         wait_until("the child has left", || !is_alive(child));
         server.signal(Signal::SIGTERM);
         server.signal(Signal::SIGCONT);

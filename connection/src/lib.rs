@@ -10,17 +10,17 @@
 
 mod alarm;
 mod endpoint;
+mod pressure;
 mod program;
 mod progress;
 mod reader;
 
 pub use alarm::Alarm;
 pub use endpoint::Endpoint;
+pub use pressure::{Demand, Need, Pressure};
 pub use program::{Programs, Script, Started};
 pub use progress::{LINE, Progress, Stage};
 pub use reader::{Lost, Reader};
-
-use core::sync::atomic::{AtomicU8, Ordering};
 
 /// A descriptor number. A newtype of our own, because without `std` there is no type that both sides know: rustix's
 /// `BorrowedFd` is the standard library's only when rustix is built with it.
@@ -55,12 +55,33 @@ pub struct Host<'a> {
     pub alarm: &'a Alarm,
     /// Whether this process is wanted back; handlers only read it.
     pub pressure: &'a Pressure,
+    /// Whether clients wait for a child, where a supervisor tells.
+    pub demand: Option<&'a Demand>,
     /// Runs programs for the handler, where that is possible.
     pub programs: Option<Programs>,
     /// Where the handler tells what it does, if somebody may look.
     pub progress: Option<&'a Progress>,
     /// What is known of whoever reads the log.
     pub reader: &'a Reader<'a>,
+}
+
+impl Host<'_> {
+    /// Whether this connection is to end at the next boundary between requests, though its client idles: this process is to
+    /// leave, was asked for by the supervisor, or clients wait for a child.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.pressure.is_draining() || self.pressure.is_asked() || self.is_needed()
+    }
+
+    /// Whether the next answer is the last one on this connection.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.pressure.is_leaving() || self.is_needed()
+    }
+
+    fn is_needed(&self) -> bool {
+        self.demand.is_some_and(|demand| demand.need() != Need::None)
+    }
 }
 
 /// Which clock (clock_gettime(2)).
@@ -88,62 +109,6 @@ impl Time {
         let micros = (self.seconds - earlier.seconds) * 1_000_000
             + (i64::from(self.nanoseconds) - i64::from(earlier.nanoseconds)) / 1_000;
         u64::try_from(micros).unwrap_or(0)
-    }
-}
-
-/// Whether a process is wanted back: one byte of its own, raised when a signal arrives.
-pub struct Pressure(AtomicU8);
-
-impl Pressure {
-    /// What idles is ended too. (The handlers' executables write this number themselves, in `start/kernel.rs`.)
-    const DRAIN: u8 = 1;
-    /// What idles may still ask for something.
-    const RETIRE: u8 = 2;
-
-    /// No pressure: keep-alive connections may idle.
-    #[must_use]
-    pub const fn new() -> Self {
-        Pressure(AtomicU8::new(0))
-    }
-
-    /// For a signal handler: from now on this process finishes what it does and leaves.
-    pub fn drain(&self) {
-        self.0.fetch_or(Self::DRAIN, Ordering::Release);
-    }
-
-    /// For a signal handler: this process takes no further connection. The one that it has, if it idles, is not ended
-    /// under the hands of its client, who may be about to ask: the next answer says that it is the last one.
-    pub fn retire(&self) {
-        self.0.fetch_or(Self::RETIRE, Ordering::Release);
-    }
-
-    /// For a supervisor, which hears the same signal and stays: its children begin without it.
-    pub fn stay(&self) {
-        self.0.fetch_and(!Self::RETIRE, Ordering::Release);
-    }
-
-    /// For children: end this connection at the next boundary between requests.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.0.load(Ordering::Acquire) & Self::DRAIN != 0
-    }
-
-    /// For children: the next answer on this connection is the last one.
-    #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
-    }
-
-    /// For children: nothing more is to be accepted, whatever is queued.
-    #[must_use]
-    pub fn is_retired(&self) -> bool {
-        self.0.load(Ordering::Acquire) & Self::RETIRE != 0
-    }
-}
-
-impl Default for Pressure {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -123,7 +123,7 @@ pub fn serve(settings: &Settings<'_>, plan: &Plan) -> Told {
         peer: Endpoint::from_text(b"192.0.2.1", 4242),
         local: Endpoint::from_text(b"192.0.2.2", 80),
         log: Some(Fd(log.as_raw_fd())),
-        host: &Host { now, alarm: &alarm, pressure: &pressure, programs, progress: None, reader: &Reader::new(&Lost::new(), false) },
+        host: &Host { now, alarm: &alarm, pressure: &pressure, demand: None, programs, progress: None, reader: &Reader::new(&Lost::new(), false) },
     };
     let outcome = if plan.lean {
         <Http<'_> as Open<'_>>::open(&settings).expect("the root").serve(&connection)

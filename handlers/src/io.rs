@@ -166,6 +166,19 @@ impl<'c> Stream<'c> {
         }
     }
 
+    /// Whether there is something to be read, or the end.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn has_input(&self) -> bool {
+        let now = self.now();
+        loop {
+            match self.wait(borrow(&self.input), PollFlags::IN, now) {
+                Err(Errno::INTR) => {}
+                ready => break ready == Ok(true),
+            }
+        }
+    }
+
     /// Whether something happens on `fd` before `deadline`.
     fn wait(&self, fd: BorrowedFd<'_>, events: PollFlags, deadline: Time) -> Result<bool, Errno> {
         let micros = deadline.micros_since(self.now());

@@ -10,7 +10,7 @@ use crate::log::{Log, Verbosity};
 use crate::porter::Policy;
 use crate::sandbox::{Plan, Sandbox, probe};
 use crate::server::{Limits, Server};
-use crate::spawn::{Mode, Program};
+use crate::spawn::{Mode, PoolSize, Program};
 
 /// What is done once, when connections are served.
 type Ready = Box<dyn FnOnce(&[Listener])>;
@@ -106,7 +106,7 @@ impl Builder {
     ///
     /// When an address is none or cannot be listened at, or the process has more than one thread.
     pub fn prefork(self, children: u32, handler: &mut dyn Handler) -> Result<(), Error> {
-        self.run(Mode::Prefork { handler, children, reuse: 0 })
+        self.run(Mode::Prefork { handler, size: PoolSize::fixed(children), reuse: 0 })
     }
 
     /// Likewise, but each process serves one connection, and a fresh one takes its place.
@@ -115,7 +115,7 @@ impl Builder {
     ///
     /// As for [`Builder::prefork`].
     pub fn one_shot(self, children: u32, handler: &mut dyn Handler) -> Result<(), Error> {
-        self.run(Mode::Prefork { handler, children, reuse: 1 })
+        self.run(Mode::Prefork { handler, size: PoolSize::fixed(children), reuse: 1 })
     }
 
     /// Forks a process for each connection, `most` at once.

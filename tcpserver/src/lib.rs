@@ -61,7 +61,7 @@ pub use listen::{Address, Listener, Tuning};
 pub use log::Log;
 pub use restart::Restart;
 pub use server::{Limits, Server};
-pub use spawn::{Mode, Program, alarm_clock, child_host};
+pub use spawn::{Mode, PoolSize, Program, alarm_clock, child_host};
 pub use stream::Stream;
 pub use sys::{counters, write_all};
 pub use window::Window;

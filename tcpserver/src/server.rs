@@ -156,6 +156,9 @@ impl Server {
         if restart.wants_signals() {
             signals.hear_restarts().map_err(|error| Error::os("handle", "signals", error))?;
         }
+        if let Mode::Prefork { .. } = mode {
+            signals.let_ask().map_err(|error| Error::os("handle", "signals", error))?;
+        }
         let fresh = matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. });
         if fresh {
             sys::keep_time_pages();
@@ -176,11 +179,9 @@ impl Server {
             Mode::Ucspi(service) => {
                 (Crew::Ucspi(Box::new(service.prepare(&signals, self.log.sink()))), self.limits.connections)
             }
-            Mode::Prefork { handler, children, reuse } => {
+            Mode::Prefork { handler, size, reuse } => {
                 let board = board.ok_or_else(|| Error::new("make", "a pool", "it has no scoreboard"))?;
-                let pool = Pool::new(handler, board, children, reuse)
-                    .map_err(|error| Error::os("map", "the table of a pool", error))?;
-                (Crew::Pool(pool), children as usize)
+                (Crew::Pool(Box::new(Pool::new(handler, board, size, reuse)?)), size.max_children as usize)
             }
         };
         // A pool's children accept for themselves, and nobody can stand before them, unless that is asked for.
@@ -214,7 +215,7 @@ impl Server {
     fn board(&self, mode: &Mode<'_>) -> Result<Option<&'static Board>, Error> {
         let Some(manner) = mode.on_board() else { return Ok(None) };
         let limit =
-            if let Mode::Prefork { children, .. } = mode { *children as usize } else { self.limits.connections };
+            if let Mode::Prefork { size, .. } = mode { size.max_children as usize } else { self.limits.connections };
         let board = Board::new(manner, limit).map_err(|error| Error::os("make", "the scoreboard", error))?;
         board.listens(&self.listeners);
         Ok(Some(Box::leak(Box::new(board))))

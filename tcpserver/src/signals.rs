@@ -9,6 +9,7 @@
 //! | SIGSEGV, SIGBUS | default | default: a crash is a crash | default |
 //! | SIGPIPE | ignored: the error of the write says it | ignored | default |
 //! | SIGXFSZ | ignored: a log that may not grow is lost lines | ignored | default; ignored if it ends gently |
+//! | SIGURG | nothing | of a pool: give this connection up between two requests, and take another | default |
 //! | SIGUSR1 | default; says how full the service is, where that was asked for | default | default |
 //! | SIGHUP | default; reads its files anew, where it can | default; with the supervisor: take no further connection, and end this one behind its next answer | default; blocked if it ends gently |
 //! | SIGUSR2 | default; starts the program anew, where it can | default; nothing | default; blocked if it ends gently |
@@ -70,6 +71,9 @@ pub(crate) const FOR_UCSPI_PROGRAMS_AND_REPORTS: [(i32, libc::sighandler_t); 4] 
 /// goes to us and all our children, is not for it.
 pub(crate) const FOR_GENTLE_PROGRAMS: [(i32, libc::sighandler_t); 4] =
     [FOR_PROGRAMS[0], FOR_PROGRAMS[1], (libc::SIGINT, libc::SIG_IGN), FOR_PROGRAMS[3]];
+
+/// Asks a child of a pool for the connection that it serves.
+pub(crate) const ASK: Signal = Signal::SIGURG;
 
 /// Raised in a child by SIGTERM; a static, because a signal handler knows nothing else.
 static PRESSURE: Pressure = Pressure::new();
@@ -177,6 +181,19 @@ impl Signals {
     /// Whether it was asked to start the program anew since this was last asked.
     pub(crate) fn take_upgrade(&self) -> bool {
         self.restart.as_ref().is_some_and(|[_, upgrade]| take(upgrade))
+    }
+
+    /// Has SIGURG ask a child for the connection that it serves. Its default action is to be ignored: so it harms nobody
+    /// who does not know it.
+    pub(crate) fn let_ask(&mut self) -> io::Result<()> {
+        let mut ask = SigSet::empty();
+        ask.add(ASK);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ask), None)?;
+        sys::ask_on_signal(ASK as i32, &PRESSURE)?;
+        // Children find it let in, whoever started us.
+        self.open.remove(ASK);
+        self.hurried.remove(ASK);
+        Ok(())
     }
 
     /// Whether it was asked how full the service is since this was last asked.

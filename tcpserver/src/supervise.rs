@@ -8,6 +8,7 @@ mod restarting;
 mod showing;
 mod stopping;
 mod turning_away;
+mod yielding;
 
 use std::fmt;
 use std::io;
@@ -53,7 +54,7 @@ const DROPPED: u32 = 10;
 pub(crate) enum Crew<'a> {
     Fork(&'a mut dyn Handler),
     Vfork(Box<Starter>),
-    Pool(Pool<'a>),
+    Pool(Box<Pool<'a>>),
     Ucspi(Box<Door>),
 }
 
@@ -148,7 +149,7 @@ impl<'a> Supervisor<'a> {
     /// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are
     /// served.
     pub(crate) fn run(mut self, ready: impl FnOnce(&[Listener])) {
-        self.fill();
+        while self.fill() {}
         self.log.flush();
         ready(&self.listeners);
         self.tell_ready();
@@ -168,8 +169,13 @@ impl<'a> Supervisor<'a> {
             self.porter.work(&mut self.children, self.limit, &self.listeners, &mut self.log);
             self.show(asked);
             self.retry();
-            for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
-                self.admit_queued(at);
+            if self.children_accept() {
+                self.thin();
+                self.relieve(connections.contains(&true));
+            } else {
+                for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
+                    self.admit_queued(at);
+                }
             }
             self.fill();
             self.press_on();
@@ -205,7 +211,11 @@ impl<'a> Supervisor<'a> {
             // What is queued is served before anything else, and an accept that finds nothing is what tells the end.
             return (self.accepting, false);
         }
+        // Children ring a bell from here on; what has happened before is not rung for.
+        let is_rung = self.settle(now);
         let timeout = [
+            is_rung.then_some(0),
+            self.next_of_pool(now),
             // What was let in is heeded before any wait: the wait would not be told of it again.
             let_in.then_some(0),
             self.looks_for_ends().then_some(HURRY),
@@ -223,18 +233,26 @@ impl<'a> Supervisor<'a> {
         let timeout = timeout.into_iter().flatten().min();
         let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
         let last = self.listeners.len() - 1;
-        let mut polled: [PollFd<'_>; MOST_LISTENERS + 3] = std::array::from_fn(|at| {
+        let mut polled: [PollFd<'_>; MOST_LISTENERS + 4] = std::array::from_fn(|at| {
             let wanted = if self.accepting.get(at) == Some(&true) { PollFlags::POLLIN } else { PollFlags::empty() };
             PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
         });
         // While stopping there is nothing to be told: the queues are tried, and a socket that refuses is for ever ready.
-        let watched = if (room || looks) && self.stopping.is_none() { self.listeners.len() } else { 0 };
-        // Headers and questions arrive behind the connections that are watched, if any are waited for.
+        let is_strained = matches!(&self.crew, Crew::Pool(pool) if pool.strain.is_watching(now));
+        let watched = if (room || looks || is_strained) && self.stopping.is_none() { self.listeners.len() } else { 0 };
+        // Headers, the bell and questions come behind the connections that are watched, if any are waited for.
         let mut used = watched;
         // While some children are idle it is early enough to hear of others when the next connection comes.
         let words = self.handed.as_ref().filter(|handed| !handed.has_idle()).map(Handed::words);
         let window = self.window.as_ref().map(Window::events);
-        for beside in self.porter.arrivals().into_iter().chain(window).chain(words) {
+        let bell = match &self.crew {
+            Crew::Pool(pool) if now >= pool.deaf_until && self.children_accept() => Some(pool.notices.bell()),
+            _ => None,
+        };
+        let arrivals = self.porter.arrivals();
+        let bell_at = bell.map(|_| watched + usize::from(arrivals.is_some()));
+        let window_at = window.map(|_| watched + usize::from(arrivals.is_some()) + usize::from(bell.is_some()));
+        for beside in arrivals.into_iter().chain(bell).chain(window).chain(words) {
             polled[used] = PollFd::new(beside, PollFlags::POLLIN);
             used += 1;
         }
@@ -252,7 +270,11 @@ impl<'a> Supervisor<'a> {
             // A signal: its flag is set.
             Err(_) => self.unheard = 0,
         }
-        let asked = self.window.is_some() && polled.last().and_then(PollFd::revents).is_some_and(|e| !e.is_empty());
+        let is_told = |at: Option<usize>| at.and_then(|at| polled[at].revents()).is_some_and(|e| !e.is_empty());
+        let (asked, is_rung) = (is_told(window_at), is_told(bell_at));
+        if is_rung {
+            self.heed_bell(now);
+        }
         (ready, asked)
     }
 

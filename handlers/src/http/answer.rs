@@ -98,7 +98,7 @@ fn answer_in<K: Keep>(
     path: &mut Path<'_>,
     request: &Request<'_>,
 ) -> Answer {
-    let keep = request.keep_alive && !request.body && !stream.host.pressure.is_leaving();
+    let keep = request.keep_alive && !request.body && !stream.host.is_leaving();
     let persistence = Persistence { keep, minor: request.minor };
     let mut reply = Reply::new(site, stream, head, persistence);
     reply.head_only = request.method == Method::Head;

@@ -231,7 +231,8 @@ impl<K: Keep> Http<'_, K> {
                 }
             }
             if receiver.is_empty() {
-                if progress.idle && stream.host.pressure.is_draining() {
+                // Who asked meanwhile is answered: to close now would lose it, and reset what it has not read yet.
+                if progress.idle && stream.host.is_wanted() && !stream.has_input() {
                     return Some(Outcome::Served);
                 }
             } else if !progress.partial {

@@ -6,13 +6,17 @@
 
 pub(crate) mod fork;
 pub(crate) mod handed;
+pub(crate) mod notice;
 pub(crate) mod prefork;
+pub(crate) mod spares;
+pub(crate) mod strain;
 pub(crate) mod vfork;
 
 use std::cell::Cell;
 
 use connection::{Alarm, Handler, Host, Outcome, Reader};
 
+pub use spares::PoolSize;
 pub use vfork::Program;
 
 use crate::sandbox::Sandbox;
@@ -30,7 +34,7 @@ pub enum Mode<'a> {
         /// What each child runs.
         handler: &'a mut dyn Handler,
         /// How many there are.
-        children: u32,
+        size: PoolSize,
         /// How many connections a child serves before a fresh one takes its place; 0 for no limit.
         reuse: u32,
     },
@@ -61,7 +65,7 @@ impl Mode<'_> {
 #[must_use]
 pub fn child_host<'a>(alarm: &'a Alarm, reader: &'a Reader<'a>) -> Host<'a> {
     let programs = Some(sys::PROGRAMS);
-    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), programs, progress: None, reader }
+    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), demand: None, programs, progress: None, reader }
 }
 
 /// The alarm clock of this process, not set. `fresh` says that the process serves one connection: then time is asked of

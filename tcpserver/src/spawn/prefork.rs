@@ -1,21 +1,26 @@
 //! Mode `prefork`: a pool of children that accept for themselves.
 //!
-//! The supervisor has no part in a connection: it keeps the pool full and reaps. All children wait in accept(2) on the
-//! same socket, of which the kernel wakes one for each connection.
+//! The supervisor has no part in a connection: it keeps children waiting ahead of them (`spares`) and reaps. All children
+//! wait in accept(2) on the same socket, of which the kernel wakes one for each connection. Whoever takes one of the last
+//! spares rings a bell (`notice`).
 
 use std::io;
 use std::os::fd::AsFd;
 
-use connection::{Handler, Outcome};
+use connection::{Handler, Host, Outcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::Nest;
 use super::handed::{Handed, Hatch};
+use super::notice::Notices;
+use super::spares::{PoolSize, Spares};
+use super::strain::Strain;
 use crate::admit::{self, Admitted, Nothing};
+use crate::error::Error;
 use crate::listen::Listener;
 use crate::scoreboard::{Board, Slot};
-use crate::sys::{self, Forked};
+use crate::sys::{self, Forked, Table};
 
 /// The children of a pool, by their slots in the scoreboard.
 pub(crate) struct Pool<'a> {
@@ -23,32 +28,53 @@ pub(crate) struct Pool<'a> {
     handler: &'a mut dyn Handler,
     pub(crate) reuse: u32,
     board: &'static Board,
-    /// Slots without a child.
-    free: Vec<u32>,
+    /// Slots without a child: the first `vacant` of these.
+    free: Table<u32>,
+    vacant: usize,
     /// The child in each slot; 0 where there is none.
-    pids: sys::Table<i32>,
+    pids: Table<i32>,
     /// At which socket the next child begins to look, so that none of them is always the last.
     turn: usize,
     /// Children made.
     made: u64,
+    pub(crate) notices: Notices,
+    pub(crate) spares: Spares,
+    pub(crate) strain: Strain,
+    /// By how much their own count of idle children was wrong when it was last looked at.
+    pub(crate) error: Option<i32>,
+    /// How often the bell was rung without a cause, and until when it is not listened to.
+    pub(crate) false_alarms: u32,
+    pub(crate) deaf_until: u64,
 }
 
 impl<'a> Pool<'a> {
     pub(crate) fn new(
         handler: &'a mut dyn Handler,
         board: &'static Board,
-        children: u32,
+        size: PoolSize,
         reuse: u32,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Error> {
+        let children = size.max_children as usize;
+        let failed = |error| Error::os("map", "the places of a pool", error);
+        let mut free = Table::new(children).map_err(failed)?;
+        // From the end, so that the first child has the first slot.
+        free.iter_mut().zip((0..size.max_children).rev()).for_each(|(free, slot)| *free = slot);
         Ok(Pool {
             supervisor: std::process::id().cast_signed(),
             handler,
             reuse,
             board,
-            free: (0..children).rev().collect(),
-            pids: sys::Table::new(children as usize)?,
+            free,
+            pids: Table::new(children).map_err(failed)?,
+            vacant: children,
             turn: 0,
             made: 0,
+            notices: Notices::new().map_err(failed)?,
+            spares: Spares::new(size),
+            strain: Strain::default(),
+            error: None,
+            false_alarms: 0,
+            deaf_until: 0,
         })
     }
 
@@ -57,8 +83,14 @@ impl<'a> Pool<'a> {
         self.pids.get(slot as usize).copied().filter(|&pid| pid != 0)
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.free.is_empty()
+    /// How many children it has.
+    pub(crate) fn live(&self) -> usize {
+        self.free.len() - self.vacant
+    }
+
+    /// How many of them wait for a connection, as they say.
+    pub(crate) fn idle(&self) -> usize {
+        self.notices.idle(self.live())
     }
 
     /// What the child in `slot` says of itself.
@@ -74,8 +106,12 @@ impl<'a> Pool<'a> {
     /// The child in `slot` has been reaped. Says whether it left because there was nothing to accept any more, which a
     /// child does when the pool drains.
     pub(crate) fn release(&mut self, slot: u32) -> bool {
-        self.free.push(slot);
         self.pids[slot as usize] = 0;
+        self.free[self.vacant] = slot;
+        self.vacant += 1;
+        if !self.slot(slot).is_busy() {
+            self.notices.gone();
+        }
         let taken = self.slot(slot).taken();
         self.reuse == 0 || taken < u64::from(self.reuse)
     }
@@ -87,14 +123,17 @@ impl<'a> Pool<'a> {
         listeners: &[Listener],
         handed: &mut Option<Handed>,
     ) -> io::Result<(i32, u32)> {
-        let Some(&slot) = self.free.last() else { return Err(io::ErrorKind::StorageFull.into()) };
+        let Some(vacant) = self.vacant.checked_sub(1) else { return Err(io::ErrorKind::StorageFull.into()) };
+        let slot = self.free[vacant];
         self.board.hand_out(slot)?;
         let hatch = handed.as_mut().map(|handed| handed.hatch(slot)).transpose()?;
         self.turn = (self.turn + 1) % listeners.len();
-        match sys::fork(&nest.one_thread)? {
+        self.notices.born();
+        let forked = sys::fork(&nest.one_thread).inspect_err(|_| self.notices.gone())?;
+        match forked {
             Forked::Parent(pid) => {
-                self.free.pop();
                 self.made += 1;
+                self.vacant = vacant;
                 self.pids[slot as usize] = pid;
                 if let Some(handed) = handed {
                     handed.joined(slot);
@@ -104,7 +143,8 @@ impl<'a> Pool<'a> {
             Forked::Child => {
                 nest.leave();
                 let Some(page) = self.board.own() else { sys::exit(Outcome::Fault.status()) };
-                let work = Work { nest, supervisor: self.supervisor, listeners, slot: page, reuse: self.reuse, hatch };
+                let (supervisor, reuse, notices) = (self.supervisor, self.reuse, &self.notices);
+                let work = Work { nest, supervisor, listeners, slot: page, reuse, hatch, notices };
                 work.run(self.handler, self.turn)
             }
         }
@@ -122,6 +162,7 @@ struct Work<'w> {
     reuse: u32,
     /// Where it is handed its connections, if it does not accept for itself.
     hatch: Option<Hatch>,
+    notices: &'w Notices,
 }
 
 impl Work<'_> {
@@ -149,7 +190,7 @@ impl Work<'_> {
     /// Waits for a connection and serves it. A frame of its own: nothing of a client is in the caller's.
     #[inline(never)]
     fn serve_one(&self, handler: &mut dyn Handler, turn: &mut usize, last: bool) {
-        let Work { nest, listeners, slot, hatch, .. } = *self;
+        let Work { nest, listeners, slot, hatch, notices, .. } = *self;
         let next = match hatch {
             Some(hatch) => hatch.next_connection(nest, listeners),
             None => next_connection(nest, listeners, turn),
@@ -160,7 +201,10 @@ impl Work<'_> {
             Err(_) => sys::exit(Outcome::Fault.status()),
         };
         slot.begin(admitted.peer);
-        let connection = admit::connection(listener, &admitted, nest.access_log, nest.host);
+        notices.take();
+        nest.host.pressure.take_another();
+        let host = Host { demand: Some(notices.demand()), ..*nest.host };
+        let connection = admit::connection(listener, &admitted, nest.access_log, &host);
         let outcome = handler.serve(&connection);
         // The last one is closed by the kernel; and a process in which something failed is not trusted with another.
         if last || outcome == Outcome::Fault {
@@ -168,6 +212,7 @@ impl Work<'_> {
         }
         drop(admitted);
         slot.end();
+        notices.give();
         if let Some(hatch) = hatch {
             hatch.done();
         }

@@ -1,14 +1,28 @@
-//! The supervisor keeps a pool filled.
+//! The supervisor keeps children waiting ahead of connections: it makes more when spares run out, and has one after the
+//! other leave when there are too many.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{Crew, Supervisor};
 use crate::children::Child;
 use crate::sys;
 
+/// So many wake-ups by the bell without a cause are taken for bad luck; after more of them it is not listened to for this
+/// time, in microseconds. A child under somebody else's control can ring it as often as it likes.
+const FALSE_ALARMS: u32 = 16;
+const DEAF: u64 = 10_000;
+
 impl Supervisor<'_> {
-    /// Makes the children that a pool lacks.
-    pub(super) fn fill(&mut self) {
-        let wanted = self.lacks_children();
-        while wanted && self.lacks_children() && !self.hold.is_on(sys::micros()) && self.add_child() {}
+    /// Makes children that a pool lacks, as many as one burst has. Says whether it made any.
+    pub(super) fn fill(&mut self) -> bool {
+        let now = sys::micros();
+        if !self.lacks_children() || self.hold.is_on(now) {
+            return false;
+        }
+        let Crew::Pool(pool) = &mut self.crew else { return false };
+        let burst = pool.spares.burst(pool.live(), pool.idle(), now);
+        (0..burst).take_while(|_| self.add_child()).count() > 0
     }
 
     /// Makes one more child of a pool, and says whether there is one.
@@ -35,6 +49,85 @@ impl Supervisor<'_> {
     pub(super) fn lacks_children(&self) -> bool {
         // Those who are handed connections are made for them while the service stops.
         let wanted = self.stopping.as_ref().is_none_or(|stopping| !stopping.queue_empty && self.handed.is_none());
-        matches!(&self.crew, Crew::Pool(pool) if wanted && !pool.is_full())
+        matches!(&self.crew, Crew::Pool(pool) if wanted && pool.spares.are_lacking(pool.live(), pool.idle()))
+    }
+
+    /// Tells a spare child to leave, if there have been too many for some time. One that has just taken a connection serves
+    /// it, and leaves then.
+    pub(super) fn thin(&mut self) {
+        let Crew::Pool(pool) = &mut self.crew else { return };
+        if self.stopping.is_some() || !pool.spares.is_one_too_many(pool.idle(), sys::micros()) {
+            return;
+        }
+        self.recount();
+        let Crew::Pool(pool) = &self.crew else { return };
+        let idle = self.children.iter().filter(|child| !pool.slot(child.slot).is_busy());
+        // The same one again, if it missed the signal.
+        if let Some(child) = idle.max_by_key(|child| child.slot) {
+            // The one that leaves a connection open which idles, where it is known.
+            let leave = if self.nest.signals.hears_restarts() { Signal::SIGHUP } else { Signal::SIGTERM };
+            let _ = kill(Pid::from_raw(child.pid), leave);
+        }
+    }
+
+    /// Before a wait: has the children ring the bell for what matters now. Says whether that has come already.
+    pub(super) fn settle(&mut self, now: u64) -> bool {
+        let is_open = self.stopping.is_none() && self.children_accept();
+        let Crew::Pool(pool) = &mut self.crew else { return false };
+        if !is_open {
+            // Who is handed connections says when it is done.
+            pool.notices.wait_for(i32::MIN, i32::MAX);
+            return false;
+        }
+        let size = pool.spares.size;
+        let is_full = pool.live() >= size.max_children as usize;
+        if is_full && pool.idle() == 0 {
+            pool.strain.begin();
+        }
+        let floor = match () {
+            // It is known, and waited for: by time, or by a look at the queues.
+            () if self.hold.is_on(now) || pool.strain.is_on() => i32::MIN,
+            () if is_full => 1,
+            () => size.min_spare.cast_signed(),
+        };
+        let is_thinning = size.is_fixed() || pool.spares.next_leave().is_some();
+        let ceiling = if is_thinning { size.max_children } else { size.max_spare };
+        pool.notices.wait_for(floor, ceiling.cast_signed())
+    }
+
+    /// When a pool wants something done without anybody ringing.
+    pub(super) fn next_of_pool(&self, now: u64) -> Option<u64> {
+        let Crew::Pool(pool) = &self.crew else { return None };
+        let deaf = (pool.deaf_until > now).then_some(pool.deaf_until);
+        let next = [pool.strain.next(now), pool.spares.next_leave(), deaf].into_iter().flatten().min();
+        next.filter(|_| self.stopping.is_none()).map(|next| next.saturating_sub(now))
+    }
+
+    /// The bell was rung.
+    pub(super) fn heed_bell(&mut self, now: u64) {
+        let Crew::Pool(pool) = &mut self.crew else { return };
+        pool.notices.silence();
+        let (live, idle) = (pool.live(), pool.idle());
+        let is_cause = pool.spares.are_lacking(live, idle) || idle == 0 || idle > pool.spares.size.max_spare as usize;
+        pool.false_alarms = if is_cause { 0 } else { pool.false_alarms + 1 };
+        if pool.false_alarms > FALSE_ALARMS {
+            pool.deaf_until = now + DEAF;
+        }
+        if pool.notices.is_absurd(live) {
+            self.recount();
+        }
+    }
+
+    /// Counts the idle children by the scoreboard, and corrects their own count by that.
+    pub(super) fn recount(&mut self) -> usize {
+        let Crew::Pool(pool) = &mut self.crew else { return 0 };
+        let idle = self.children.iter().filter(|child| !pool.slot(child.slot).is_busy()).count();
+        let error = pool.notices.error(idle);
+        // A child between its page and the count is an error for an instant: one that stays is corrected.
+        if pool.error == Some(error) || pool.notices.is_absurd(pool.live()) {
+            pool.notices.correct(error);
+        }
+        pool.error = (error != 0).then_some(error);
+        idle
     }
 }

@@ -6,6 +6,7 @@ mod descriptor;
 mod exec;
 mod hand;
 mod keep;
+mod page;
 mod process;
 mod queue;
 mod raw;
@@ -31,6 +32,7 @@ pub use hand::{close_range, give, take};
 pub use keep::PROGRAMS;
 use libc::{c_int, pid_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+pub use page::{published_page, shared_page};
 pub use process::signal_process;
 pub use queue::queue;
 
@@ -387,6 +389,12 @@ pub fn ignore(signal: Signal) -> nix::Result<()> {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: to ignore a signal runs no code of ours.
     unsafe { sigaction(signal, &ignore) }.map(drop)
+}
+
+/// Has `signal` ask this process for the connection that it serves.
+pub fn ask_on_signal(signal: c_int, pressure: &'static Pressure) -> io::Result<()> {
+    // SAFETY: the action changes an atomic and does nothing else, which is async-signal-safe (signal-safety(7)).
+    unsafe { signal_hook::low_level::register(signal, || pressure.ask()) }.map(drop)
 }
 
 /// Gives `signal` its default action.

@@ -91,6 +91,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
             now: kernel::now,
             alarm: &alarm,
             pressure: &pressure,
+            demand: None,
             programs: P::RUNS_PROGRAMS.then_some(keep::PROGRAMS),
             progress: None,
             reader: &reader,

@@ -272,7 +272,7 @@ impl<'l, 'r, 'c> Relay<'l, 'r, 'c> {
     /// The head of the answer, from the script's.
     fn begin(&mut self, head: &mut Text<'_>, found: &Head<'_>) {
         let call = self.call;
-        let keep = call.request.keep_alive && self.body.is_in_hand() && !call.connection.host.pressure.is_leaving();
+        let keep = call.request.keep_alive && self.body.is_in_hand() && !call.connection.host.is_leaving();
         let code = found.code.unwrap_or(if found.location.is_empty() { 200 } else { 302 });
         let has_body = code != 204 && code != 304;
         // Elsewhere, and it did not say that: a page of ours does.
