@@ -21,7 +21,7 @@ pub fn options() -> [Arg; 4] {
             "prefork: children at once; further clients wait in the\nkernel's queue [default: 1000]",
         ),
     ]
-    .map(|arg| arg.value_parser(number.clone()))
+    .map(|arg| arg.value_parser(number))
 }
 
 /// The names of [`options`].

@@ -20,7 +20,7 @@ use nix::sys::{ptrace, resource};
 use nix::unistd::Pid;
 use tcpserver::log::Verbosity;
 use tcpserver::sandbox::{Plan, Sandbox};
-use tcpserver::{Error, Limits, Log, Mode, Server, Tuning};
+use tcpserver::{Error, Limits, Log, Mode, PoolSize, Server, Tuning};
 
 fn main() -> Result<(), Error> {
     let mut words = std::env::args().skip(1);
@@ -42,7 +42,7 @@ fn main() -> Result<(), Error> {
     drop(vec![1u8; 100 << 10]);
     let mut handler = |connection: &Connection<'_>| serve(connection).map_or(Outcome::Fault, |()| Outcome::Served);
     let mode = match &*mode {
-        "pool" | "open" => Mode::Prefork { handler: &mut handler, children: 2, reuse: 0 },
+        "pool" | "open" => Mode::Prefork { handler: &mut handler, size: PoolSize::fixed(2), reuse: 0 },
         _ => Mode::Fork(&mut handler),
     };
     server.run(mode, None, |listeners| println!("hostile: serving acts on tcp://{} (here)", listeners[0].address()))

@@ -231,8 +231,9 @@ impl<K: Keep> Http<'_, K> {
                 }
             }
             if receiver.is_empty() {
-                // Who asked meanwhile is answered: to close now would lose it, and reset what it has not read yet.
-                if progress.idle && stream.host.is_wanted() && !stream.has_input() {
+                // Who asked meanwhile is answered: to close now would lose it, and reset what it has not read yet. (No
+                // supervisor asks the small executables for their connections.)
+                if progress.idle && stream.host.is_wanted() && !(K::TELLS && stream.has_input()) {
                     return Some(Outcome::Served);
                 }
             } else if !progress.partial {
