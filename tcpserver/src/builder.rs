@@ -100,13 +100,14 @@ impl Builder {
         self
     }
 
-    /// Serves with `children` processes that are made ahead and accept for themselves, one connection at a time.
+    /// Serves with processes that are made ahead and accept for themselves, one connection at a time. A number is always so
+    /// many; a [`PoolSize`] follows the load.
     ///
     /// # Errors
     ///
     /// When an address is none or cannot be listened at, or the process has more than one thread.
-    pub fn prefork(self, children: u32, handler: &mut dyn Handler) -> Result<(), Error> {
-        self.run(Mode::Prefork { handler, size: PoolSize::fixed(children), reuse: 0 })
+    pub fn prefork(self, size: impl Into<PoolSize>, handler: &mut dyn Handler) -> Result<(), Error> {
+        self.run(Mode::Prefork { handler, size: size.into(), reuse: 0 })
     }
 
     /// Likewise, but each process serves one connection, and a fresh one takes its place.
@@ -114,8 +115,8 @@ impl Builder {
     /// # Errors
     ///
     /// As for [`Builder::prefork`].
-    pub fn one_shot(self, children: u32, handler: &mut dyn Handler) -> Result<(), Error> {
-        self.run(Mode::Prefork { handler, size: PoolSize::fixed(children), reuse: 1 })
+    pub fn one_shot(self, size: impl Into<PoolSize>, handler: &mut dyn Handler) -> Result<(), Error> {
+        self.run(Mode::Prefork { handler, size: size.into(), reuse: 1 })
     }
 
     /// Forks a process for each connection, `most` at once.

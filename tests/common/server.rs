@@ -108,7 +108,8 @@ impl Server {
 
     /// What the readiness line says it listens on.
     pub fn urls(&self) -> Vec<String> {
-        let line = self.stdout();
+        let said = self.stdout();
+        let line = said.lines().find(|line| line.contains(": serving ")).unwrap_or_default();
         let places = line.rsplit_once(" on ").map_or("", |(_, rest)| rest);
         let places = places.rsplit_once(" (").map_or(places, |(places, _)| places);
         places.split_whitespace().map(String::from).collect()

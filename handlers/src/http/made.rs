@@ -140,6 +140,11 @@ pub(crate) fn script<'l>(
     location: &'l mut [u8; LOCATION],
 ) -> Result<&'l [u8], Sent> {
     let (script, info) = path.as_bytes().split_at_checked(len).unwrap_or_default();
+    // A script that puts its PATH_INFO into a field would let the client write the next one (RFC 3875 section 4.1.5 lets us
+    // refuse it).
+    if info.iter().any(u8::is_ascii_control) {
+        return Err(reply.give_up(Status::BadRequest));
+    }
     let mut space = [0; auth::USER];
     let user = if reply.settings.made.is_guarded() { auth::user(request, &mut space) } else { b"" };
     let call = Call {

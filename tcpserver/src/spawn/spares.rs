@@ -11,6 +11,12 @@ pub struct PoolSize {
     pub max_children: u32,
 }
 
+impl From<u32> for PoolSize {
+    fn from(children: u32) -> Self {
+        PoolSize::fixed(children)
+    }
+}
+
 impl PoolSize {
     /// Always so many, whatever the load.
     #[must_use]
