@@ -116,14 +116,22 @@ pub fn serve(settings: &Settings<'_>, plan: &Plan) -> Told {
     if plan.draining {
         pressure.drain();
     }
-    let programs = Some(Programs { start, end });
+    let (lost, programs) = (Lost::new(), Some(Programs { start, end }));
     let connection = Connection {
         input: Fd(theirs.as_raw_fd()),
         output: Fd(if plan.to_file { answer.as_raw_fd() } else { theirs.as_raw_fd() }),
         peer: Endpoint::from_text(b"192.0.2.1", 4242),
         local: Endpoint::from_text(b"192.0.2.2", 80),
         log: Some(Fd(log.as_raw_fd())),
-        host: &Host { now, alarm: &alarm, pressure: &pressure, demand: None, programs, progress: None, reader: &Reader::new(&Lost::new(), false) },
+        host: &Host {
+            now,
+            alarm: &alarm,
+            pressure: &pressure,
+            demand: None,
+            programs,
+            progress: None,
+            reader: &Reader::new(&lost, false),
+        },
     };
     let outcome = if plan.lean {
         <Http<'_> as Open<'_>>::open(&settings).expect("the root").serve(&connection)
