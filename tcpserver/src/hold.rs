@@ -16,6 +16,10 @@ impl Hold {
     pub(crate) fn extend(&mut self, now: u64) -> u64 {
         // One failure can be reported by many children that were made together: it counts once.
         if !self.is_on(now) {
+            if now.saturating_sub(self.until) > MOST {
+                // Long ago: it has worked since.
+                self.failures = 0;
+            }
             let pause = (FIRST << self.failures.min(16)).min(MOST);
             self.failures += 1;
             self.until = now + pause;
@@ -55,6 +59,9 @@ mod tests {
             assert!(!hold.is_on(now));
         }
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(hold.extend(now + MOST), MOST, "it still fails");
+        now += MOST + hold.left(now + MOST).unwrap() + MOST + 1;
+        assert_eq!(hold.extend(now), 50_000, "failures that lie far apart are added up");
         hold.lift();
         assert_eq!(hold.extend(now), 50_000);
     }

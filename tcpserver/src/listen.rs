@@ -283,6 +283,24 @@ impl Listener {
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
     }
 
+    /// Whether it was shut down, by us or by somebody else who holds it.
+    pub(crate) fn is_shut(&self) -> bool {
+        let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        poll(&mut polled, PollTimeout::ZERO).is_ok()
+            && polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
+    }
+
+    /// Listens anew at a socket that was shut down. What was queued is lost, and a Unix socket stays shut.
+    pub(crate) fn reopen(&self) -> nix::Result<()> {
+        let Address::Tcp(address) = self.address else { return Err(Errno::EINVAL) };
+        // A port that the kernel chose is not kept for a socket that was shut down. One that was asked for is, and is not
+        // bound twice.
+        match bind(self.socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+            Ok(()) | Err(Errno::EINVAL) => sys::listen(self.socket.as_fd(), self.tuning.backlog),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the name of a Unix socket is still there, although it was to be removed: the user who serves may not.
     pub(crate) fn left_name(&self) -> bool {
         self.left.get()
@@ -381,6 +399,17 @@ fn set_timeouts(socket: &impl AsFd, tuning: Tuning) -> nix::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_shut_down_listens_anew_at_the_same_address() {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Tuning::default()).unwrap();
+        let Address::Tcp(address) = *listener.address() else { unreachable!() };
+        assert!(!listener.is_shut());
+        listener.refuse();
+        assert!(listener.is_shut() && std::net::TcpStream::connect(address).is_err());
+        listener.reopen().unwrap();
+        assert!(!listener.is_shut() && std::net::TcpStream::connect(address).is_ok());
+    }
 
     #[test]
     fn addresses() {

@@ -4,6 +4,7 @@ mod admitting;
 mod filling;
 mod handing;
 mod reaping;
+mod reopening;
 mod restarting;
 mod showing;
 mod stopping;
@@ -74,6 +75,8 @@ pub(crate) struct Supervisor<'a> {
     accepting: [bool; MOST_LISTENERS],
     log: Log,
     hold: Hold,
+    /// The same for accepting, where children wait to be handed connections: these need nothing that is made.
+    lull: Hold,
     porter: Porter,
     books: Books,
     window: Option<Window>,
@@ -123,6 +126,7 @@ impl<'a> Supervisor<'a> {
             listeners,
             log,
             hold: Hold::default(),
+            lull: Hold::default(),
             porter,
             books,
             window: None,
@@ -196,7 +200,7 @@ impl<'a> Supervisor<'a> {
     fn wait(&mut self) -> ([bool; MOST_LISTENERS], bool) {
         self.log.flush();
         let now = sys::micros();
-        let room = !self.children_accept() && self.has_room(now) && self.waiting.is_none();
+        let room = !self.children_accept() && self.has_room(now) && !self.lull.is_on(now) && self.waiting.is_none();
         self.hurried = self.hurried && room;
         let full = !self.hold.is_on(now) && self.is_full_for_good();
         let patience = if full { self.porter.patience() } else { None };
@@ -220,6 +224,7 @@ impl<'a> Supervisor<'a> {
             let_in.then_some(0),
             self.looks_for_ends().then_some(HURRY),
             self.hold.left(now),
+            self.lull.left(now),
             // The time to hold back may have ended since `retry` and `fill` looked.
             (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
             self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),

@@ -129,6 +129,25 @@ fn a_child_for_one_connection_reaches_nobody() {
     }
 }
 
+/// A child without a filter shuts down the socket of all, again and again: the supervisor listens anew, at once.
+#[test]
+fn a_socket_that_was_shut_down_listens_again() {
+    let site = Scratch::new();
+    let server = hostile("open", &site);
+    for round in 0..3 {
+        let mut client = server.connect();
+        assert_eq!(attempt(&mut client, "shut", ""), "done");
+        drop(client);
+        wait_until("others are served", || {
+            std::net::TcpStream::connect(server.address()).is_ok_and(|mut socket| {
+                use std::io::{Read, Write};
+                socket.write_all(b"nothing\n").is_ok() && socket.read(&mut [0]).is_ok_and(|read| read == 1)
+            })
+        });
+        assert!(server.log().contains("somebody has shut down"), "{round}: {}", server.log());
+    }
+}
+
 /// The acts are real: without a sandbox they are done.
 #[test]
 fn without_a_sandbox_all_of_it_is_done() {

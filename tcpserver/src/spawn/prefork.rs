@@ -225,6 +225,8 @@ fn next_connection<'l>(
     listeners: &'l [Listener],
     turn: &mut usize,
 ) -> io::Result<Option<(&'l Listener, Admitted)>> {
+    // O_NONBLOCK belongs to all who share the socket, and one of them may have been taken over.
+    let mut polls = listeners.len() > 1;
     loop {
         match listeners[0].receive_timeout() {
             // Every wait below ends after this time at the latest, so the alarm never finds an idle child; a minute more,
@@ -242,7 +244,7 @@ fn next_connection<'l>(
             return Ok(None);
         }
         let listener = match listeners {
-            [only] => only,
+            [only] if !polls => only,
             several => match wait_for_one(several, draining, turn)? {
                 Some(ready) => ready,
                 None if draining => return Ok(None),
@@ -256,7 +258,8 @@ fn next_connection<'l>(
             Err(Nothing::Gone | Nothing::Closed(_)) if draining && listeners.len() == 1 => return Ok(None),
             // Asked anew: the signal may have come with the end.
             Err(Nothing::Closed(_)) if nest.host.pressure.is_draining() => {}
-            Err(Nothing::Gone | Nothing::Interrupted) => {}
+            Err(Nothing::Gone) => polls = polls || listeners[0].is_nonblocking(),
+            Err(Nothing::Interrupted) => {}
             Err(Nothing::Exhausted(error) | Nothing::Closed(error)) => return Err(error),
         }
     }

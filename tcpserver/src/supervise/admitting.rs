@@ -35,10 +35,13 @@ impl Supervisor<'_> {
         let admitted = match admit::accept(&self.listeners[at]) {
             Ok(admitted) => admitted,
             Err(Nothing::Exhausted(error)) => {
+                self.lull.extend(sys::micros());
                 self.held_up("accept", &error);
                 return false;
             }
             Err(Nothing::Closed(error)) if self.stopping.is_none() => {
+                self.reopen();
+                self.lull.extend(sys::micros());
                 self.held_up("accept", &error);
                 return false;
             }
@@ -52,6 +55,7 @@ impl Supervisor<'_> {
                 return false;
             }
         };
+        self.lull.lift();
         self.books.counters.accepted.add(1);
         let now = sys::micros();
         self.hurried = now.saturating_sub(self.accepted) < HURRY;

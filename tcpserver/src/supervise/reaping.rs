@@ -80,13 +80,17 @@ impl Supervisor<'_> {
             return;
         };
         let age = sys::micros().saturating_sub(child.started);
-        let mut stillborn = false;
+        let (mut stillborn, mut served) = (false, false);
+        if ended.is_abnormal() && self.children_accept() {
+            self.reopen();
+        }
         if let Crew::Pool(pool) = &mut self.crew {
             let slot = pool.slot(child.slot);
             if self.handed.is_none() {
                 child.peer = slot.peer();
             }
-            stillborn = ended.is_abnormal() && slot.taken() == 0 && age < INFANCY && self.stopping.is_none();
+            served = slot.taken() > 0;
+            stillborn = ended.is_abnormal() && !served && age < INFANCY && self.stopping.is_none();
             let found_nothing = pool.release(child.slot);
             if let Some(stopping) = &mut self.stopping
                 && found_nothing
@@ -108,7 +112,8 @@ impl Supervisor<'_> {
             let pause = self.hold.extend(sys::micros());
             let seconds = pause as f64 / 1e6;
             self.complain(format_args!("children die at start: next try in {seconds} s"));
-        } else if !ended.is_abnormal() {
+        } else if !ended.is_abnormal() || served {
+            // However it ended: to begin was possible.
             self.hold.lift();
         }
         if !self.is_pool() {

@@ -1,0 +1,25 @@
+//! A child that was taken over, and is not kept from it by a filter of system calls, can shut down the socket that it shares
+//! with all others: the supervisor listens anew.
+
+use super::Supervisor;
+use crate::listen::Listener;
+
+impl Supervisor<'_> {
+    /// Listens anew where somebody has shut a socket down, and says so. Called when something has failed that may come of it.
+    pub(super) fn reopen(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for at in 0..self.listeners.len() {
+            let listener = &self.listeners[at];
+            if !Listener::is_shut(listener) {
+                continue;
+            }
+            let (name, reopened) = (listener.address().to_string(), listener.reopen());
+            match reopened {
+                Ok(()) => self.complain(format_args!("somebody has shut down {name}: listening anew")),
+                Err(_) => self.complain(format_args!("somebody has shut down {name}: the service must be restarted")),
+            }
+        }
+    }
+}
