@@ -331,7 +331,8 @@ fn readiness(settings: &Serve, listeners: &[Listener]) -> String {
 
 /// The handler's executable, which lies beside this one.
 fn program(settings: &Serve, own_path: &io::Result<PathBuf>) -> Result<Program, Error> {
-    let extent = if settings.handler_settings().made.is_wanted() { handlers::FULL } else { "" };
+    let is_made = settings.handler_settings().made.is_wanted();
+    let extent = if is_made { handlers::FULL } else { "" };
     let name = format!("tine-{}{extent}", settings.protocol.name);
     let path = own_path.as_ref().map_err(|error| Error::new("find", "this program", error))?.with_file_name(&name);
     access(&path, AccessFlags::X_OK).map_err(|error| {
@@ -343,7 +344,9 @@ fn program(settings: &Serve, own_path: &io::Result<PathBuf>) -> Result<Program, 
     })?;
     let path = CString::new(path.into_os_string().as_bytes()).map_err(|error| Error::new("execute", &name, error))?;
     let mut arguments = vec![name.into_bytes()];
-    for (option, value) in &settings.handler {
+    // What says how something is made would have the plain one leave all to the full one.
+    let says_how = |option: &str| matches!(option, "cgi-timeout" | "auth-realm");
+    for (option, value) in settings.handler.iter().filter(|(option, _)| is_made || !says_how(option)) {
         // Only a flag's value is empty, and a flag takes none.
         let equals: &[u8] = if value.is_empty() { b"" } else { b"=" };
         arguments.push([b"--", option.as_bytes(), equals, value].concat());

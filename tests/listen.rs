@@ -165,6 +165,20 @@ fn children_hold_no_listener_in_fork_and_vfork() {
     }
 }
 
+/// What is plain is served by the plain executable, and by that at once: whatever the defaults of the rest are.
+#[test]
+fn vfork_executes_no_more_than_is_asked_for() {
+    for (options, name) in [(&["--idle-timeout", "600"][..], "tine-http"), (&["--listing"], "tine-http-full")] {
+        let site = site();
+        let server = launch::serve(Mode::Vfork, 3, options, site.path());
+        let mut client = server.connect();
+        client.get("/").expect(200);
+        let child = server.child_of(&client);
+        let executable = std::fs::read_link(format!("/proc/{child}/exe")).expect("the child's executable");
+        assert_eq!(executable.file_name(), Some(name.as_ref()), "{options:?}");
+    }
+}
+
 /// What `tine` itself was started with, above 2, reaches nobody who speaks to a client.
 #[test]
 fn no_inherited_descriptor_reaches_a_child() {
