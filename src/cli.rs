@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use tcpserver::Address;
 
 use crate::bench::{self, Bench};
+use crate::completions;
 use crate::limits;
 use crate::pool;
 use crate::sandbox::Wanted;
@@ -24,7 +25,7 @@ pub enum Request {
     Bench(Box<Bench>),
     /// `tine status`.
     Status(Status),
-    /// Help or the version.
+    /// Help, the version, or a script for a shell.
     Text(String),
 }
 
@@ -32,12 +33,14 @@ pub enum Request {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let first = arguments.get(1).and_then(|word| word.to_str());
-    let subcommand = first.filter(|word| ["bench", "status"].contains(word)).unwrap_or("serve").to_owned();
+    let subcommand =
+        first.filter(|word| ["bench", "status", "completions"].contains(word)).unwrap_or("serve").to_owned();
     match command().try_get_matches_from(arguments) {
         Ok(matches) => match matches.subcommand() {
             Some(("serve", matches)) => Ok(Request::Serve(Box::new(Serve::from_matches(matches)?))),
             Some(("status", matches)) => Ok(Request::Status(Status::from_matches(matches))),
             Some(("bench", matches)) => Ok(Request::Bench(Box::new(Bench::from_matches(matches)?))),
+            Some(("completions", matches)) => Ok(Request::Text(completions::script(matches, command()))),
             _ => Ok(Request::Text(command().render_help().to_string())),
         },
         Err(error) => match error.kind() {
@@ -61,6 +64,11 @@ fn one_line(error: &clap::Error, subcommand: &str) -> String {
         _ => String::new(),
     };
     let mut line = what.to_owned();
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(names))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        line += &format!(": {}", names.join(" "));
+    }
     for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand] {
         line += &context(kind);
     }
@@ -78,6 +86,7 @@ pub fn command() -> Command {
         .subcommand(serve())
         .subcommand(status::command())
         .subcommand(bench::command())
+        .subcommand(completions::command())
 }
 
 const LISTENING: &str = "Listening";

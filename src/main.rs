@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod completions;
 mod limits;
 mod pool;
 mod sandbox;
