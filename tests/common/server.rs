@@ -57,7 +57,7 @@ impl Server {
     #[track_caller]
     pub fn ready_with_input(command: Command, input: impl Into<Stdio>) -> Server {
         let mut server = Server::spawn_with_input(command, input);
-        server.await_line();
+        server.await_word();
         server.addresses = server.urls().iter().filter_map(|url| address(url)).collect();
         server
     }
@@ -89,6 +89,11 @@ impl Server {
         server.until("its output is closed", lets_go);
         server.addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
         self
+    }
+
+    /// Waits for the word of `tine serve` that it serves, which may stand behind lines of its log.
+    fn await_word(&mut self) {
+        self.until("it is ready", |server| server.stdout().contains(": serving "));
     }
 
     fn await_line(&mut self) {
