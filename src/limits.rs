@@ -12,7 +12,7 @@ use tcpserver::gate::{Cap, Penalty, Prefixes, Rate};
 use tcpserver::lifetime::Lifetime;
 use tcpserver::porter::{Asked, PROXY_TIMEOUT, Policy};
 use tcpserver::rules::Rules;
-use tcpserver::{Error, proxy};
+use tcpserver::{Error, memory, proxy};
 
 use crate::cli::{is_given, option};
 
@@ -20,7 +20,7 @@ use crate::cli::{is_given, option};
 pub const HEADING: &str = "Limits";
 
 /// The names of all, for those who have no use for them.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "per-ip",
     "per-net",
     "rate",
@@ -31,6 +31,7 @@ pub const NAMES: [&str; 14] = [
     "exempt",
     "rules",
     "overload",
+    "memory-floor",
     "lifetime",
     "proxy-protocol",
     "proxy-from",
@@ -73,6 +74,12 @@ pub fn options() -> Vec<Arg> {
         .value_parser(words(&["wait", "reject"]))
         .hide_possible_values(true),
         read(
+            "memory-floor",
+            "SIZE",
+            "Make no further child while less memory is available, but for\na first; with K, M or G behind it, 0 for no such floor\n[default: 64M, or 2 % of the memory if that is less]",
+            ValueParser::new(size),
+        ),
+        read(
             "lifetime",
             "S[,GRACE]",
             "End the process of a connection after S seconds, and kill it\nafter GRACE [5] more",
@@ -96,12 +103,36 @@ fn prefixes() -> ValueParser {
     ValueParser::new(Prefixes::from_str)
 }
 
+/// A number of bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let scales = [("K", 10), ("M", 20), ("G", 30)];
+    let (digits, shift) =
+        scales.iter().find_map(|&(unit, shift)| Some((text.strip_suffix(unit)?, shift))).unwrap_or((text, 0));
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    let value = digits.parse::<u64>().ok().filter(|_| plain).and_then(|value| value.checked_mul(1 << shift));
+    value.ok_or_else(|| "expected a number of bytes, with K, M or G behind it if need be".into())
+}
+
+/// The memory that children leave to others, in bytes. More than there is would be a service of one child for ever.
+fn memory_floor(matches: &ArgMatches) -> Result<u64, String> {
+    let Some(&floor) = matches.get_one::<u64>("memory-floor") else { return Ok(memory::default_floor()) };
+    match memory::total() {
+        Some(total) if floor > total => {
+            let (floor, total) = (floor >> 20, total >> 20);
+            Err(format!("--memory-floor is {floor}M, and the machine has {total}M of memory: choose a lower one"))
+        }
+        _ => Ok(floor),
+    }
+}
+
 /// What was typed, checked.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     asked: Asked,
     /// At the limit clients are turned away.
     rejects: bool,
+    /// No further child is made while less memory is available, in bytes.
+    pub memory_floor: u64,
     /// Names and values as they were typed, with defaults where they hold.
     shown: Vec<(&'static str, String)>,
 }
@@ -135,7 +166,7 @@ impl Limits {
         let typed = |name| matches.get_raw(name).unwrap_or_default().map(|value| value.to_string_lossy().into_owned());
         let shown = NAMES.iter().flat_map(|&name| typed(name).map(move |value| (name, value))).collect();
         let rejects = matches.get_one::<String>("overload").is_some_and(|what| what == "reject");
-        Ok(Limits { asked, rejects, shown })
+        Ok(Limits { asked, rejects, memory_floor: memory_floor(matches)?, shown })
     }
 
     /// What is asked of the supervisor; `refusal` is what it says to whoever is turned away.
@@ -154,6 +185,9 @@ impl Limits {
     /// The effective settings, for `--check`.
     pub fn describe(&self, line: &mut dyn FnMut(&str, &dyn Display)) {
         self.shown.iter().for_each(|(name, value)| line(name, value));
+        if !self.shown.iter().any(|(name, _)| *name == "memory-floor") {
+            line("memory-floor", &format_args!("{}K", self.memory_floor >> 10));
+        }
         if self.asked.proxy != proxy::Mode::Off && self.asked.proxy_timeout.is_none() {
             line("proxy-timeout", &PROXY_TIMEOUT);
         }

@@ -302,7 +302,8 @@ fn tuning(settings: &Serve) -> Tuning {
 }
 
 fn limits(settings: &Serve) -> Limits {
-    Limits { connections: settings.max_connections as usize, drain: settings.drain }
+    let memory_floor = settings.limits.memory_floor;
+    Limits { connections: settings.max_connections as usize, drain: settings.drain, memory_floor }
 }
 
 fn log(settings: &Serve) -> Log {

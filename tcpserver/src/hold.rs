@@ -27,6 +27,11 @@ impl Hold {
         self.until - now
     }
 
+    /// Something is short, which is looked for again after `pause` microseconds, however often it was short.
+    pub(crate) fn pause(&mut self, now: u64, pause: u64) {
+        self.until = self.until.max(now + pause);
+    }
+
     /// It works again: nothing is held back, and the next failure is a first one.
     pub(crate) fn lift(&mut self) {
         *self = Hold::default();

@@ -25,6 +25,7 @@ pub mod inherit;
 pub mod lifetime;
 pub mod listen;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod names;
 pub mod notify;

@@ -38,7 +38,7 @@ pub fn shortage(children: u64, as_root: bool) -> Option<String> {
         ceilings.push(Ceiling { which, value, needed: children, remedy });
     }
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    for group in above(&groups) {
+    for group in above(&groups, "pids") {
         let (file, there) = (group.join("pids.max"), number(&group.join("pids.current")).unwrap_or(0));
         let (Some(value), needed) = (number(&file), children + there) else { continue };
         ceilings.push(Ceiling {
@@ -51,13 +51,16 @@ pub fn shortage(children: u64, as_root: bool) -> Option<String> {
     tell(children, &ceilings)
 }
 
-/// The control groups that a process is in and their parents, in either hierarchy, from the text of /proc/self/cgroup.
-fn above(text: &str) -> Vec<PathBuf> {
+/// The control groups that a process is in and their parents, in either hierarchy, from the text of /proc/self/cgroup; of
+/// the older one, those of this controller.
+pub(crate) fn above(text: &str, controller: &str) -> Vec<PathBuf> {
     let directory = |line: &str| {
         let mut fields = line.splitn(3, ':').skip(1);
         match (fields.next()?, fields.next()?) {
             ("", path) => Some(format!("/sys/fs/cgroup{path}")),
-            (names, path) if names.split(',').any(|name| name == "pids") => Some(format!("/sys/fs/cgroup/pids{path}")),
+            (names, path) if names.split(',').any(|name| name == controller) => {
+                Some(format!("/sys/fs/cgroup/{controller}{path}"))
+            }
             _ => None,
         }
     };
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn groups_and_their_parents() {
-        let groups = |text| above(text).into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let groups = |text| above(text, "pids").into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
         let expected = ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup", "/sys/fs", "/sys", "/"];
         assert_eq!(groups("0::/a/b\n"), expected);
         assert_eq!(groups("4:cpu,pids:/x\n3:net:/y\n")[0], "/sys/fs/cgroup/pids/x");

@@ -9,9 +9,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::Builder;
 use crate::admit::{self, Nothing};
 use crate::children::Children;
-use crate::error::Error;
+use crate::error::{Error, describe};
 use crate::listen::{Address, Listener, Tuning};
 use crate::log::{Log, is_file};
+use crate::memory::Floor;
 use crate::porter::{self, Porter};
 use crate::restart::Restart;
 use crate::sandbox::Sandbox;
@@ -34,11 +35,13 @@ pub struct Limits {
     pub connections: usize,
     /// Seconds that open connections get when the service is told to stop.
     pub drain: u32,
+    /// While less memory is available, in bytes, no further child is made; 0 for no such floor.
+    pub memory_floor: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { connections: 1000, drain: 30 }
+        Limits { connections: 1000, drain: 30, memory_floor: 0 }
     }
 }
 
@@ -46,6 +49,8 @@ impl Default for Limits {
 pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
+    /// It is opened before a new root hides what it looks at.
+    floor: Option<Floor>,
     policy: porter::Policy,
     sandbox: Option<Rc<Sandbox>>,
     window: Option<Window>,
@@ -110,8 +115,13 @@ impl Server {
     }
 
     /// A server over sockets that listen already.
-    pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, log: Log) -> Self {
-        Server { listeners, limits, policy: porter::Policy::default(), sandbox: None, window: None, log }
+    pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, mut log: Log) -> Self {
+        let floor = Floor::open(limits.memory_floor).unwrap_or_else(|error| {
+            let why = describe(&error);
+            log.warning(format_args!("unable to open /proc/meminfo: {why}: no memory is kept free (mount /proc)"));
+            None
+        });
+        Server { listeners, limits, floor, policy: porter::Policy::default(), sandbox: None, window: None, log }
     }
 
     /// The listening sockets.
@@ -205,6 +215,7 @@ impl Server {
         let books = Books::new(board, self.window.is_some());
         Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books)
             .with_restart(restart)
+            .sparing(self.floor)
             .shown_at(self.window)
             .with_handed(handed)
             .run(ready);

@@ -7,6 +7,7 @@ mod reaping;
 mod reopening;
 mod restarting;
 mod showing;
+mod sparing;
 mod stopping;
 mod turning_away;
 mod yielding;
@@ -25,6 +26,7 @@ use crate::error::describe;
 use crate::hold::Hold;
 use crate::listen::Listener;
 use crate::log::{Limiter, Log};
+use crate::memory::Floor;
 use crate::metrics::Metrics;
 use crate::porter::Porter;
 use crate::reaper::Reaper;
@@ -77,6 +79,8 @@ pub(crate) struct Supervisor<'a> {
     hold: Hold,
     /// The same for accepting, where children wait to be handed connections: these need nothing that is made.
     lull: Hold,
+    /// Memory that children leave to others.
+    floor: Option<Floor>,
     porter: Porter,
     books: Books,
     window: Option<Window>,
@@ -127,6 +131,7 @@ impl<'a> Supervisor<'a> {
             log,
             hold: Hold::default(),
             lull: Hold::default(),
+            floor: None,
             porter,
             books,
             window: None,
@@ -142,6 +147,11 @@ impl<'a> Supervisor<'a> {
             complaints: Limiter::default(),
             dropped,
         }
+    }
+
+    /// With memory that is not to be used up.
+    pub(crate) fn sparing(self, floor: Option<Floor>) -> Self {
+        Supervisor { floor, ..self }
     }
 
     /// With a window for others to look through.
@@ -286,6 +296,10 @@ impl<'a> Supervisor<'a> {
     /// Something is short. Trying again at once would spin.
     fn held_up(&mut self, verb: &str, error: &io::Error) {
         self.hold.extend(sys::micros());
+        self.tell_held_up(verb, error);
+    }
+
+    fn tell_held_up(&mut self, verb: &str, error: &io::Error) {
         self.books.counters.held_up.add(1);
         let why = if let Crew::Ucspi(_) = self.crew { reason(error) } else { describe(error) };
         self.complain(format_args!("unable to {verb}: {why}"));

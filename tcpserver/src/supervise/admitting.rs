@@ -75,6 +75,10 @@ impl Supervisor<'_> {
             self.waiting = Some((at, admitted));
             return self.held_up("make room for a child", &error);
         }
+        if self.is_short_of_memory() {
+            self.waiting = Some((at, admitted));
+            return;
+        }
         let from = &self.listeners[at];
         let (before, timed) = (self.porter.clock(), self.books.clock());
         if let Crew::Ucspi(_) = self.crew {

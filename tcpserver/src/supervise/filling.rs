@@ -27,6 +27,9 @@ impl Supervisor<'_> {
 
     /// Makes one more child of a pool, and says whether there is one.
     pub(super) fn add_child(&mut self) -> bool {
+        if self.is_short_of_memory() {
+            return false;
+        }
         let Crew::Pool(pool) = &mut self.crew else { return false };
         let before = self.books.clock();
         let spawned = self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners, &mut self.handed));

@@ -131,7 +131,7 @@ fn serve(settings: Settings) -> Result<(), Failure> {
     give_up_standard_input().map_err(|error| Failure::system("set up descriptors", &error))?;
     let mut log = if settings.more.accounting { log } else { log.without_accounting() };
     log.status(0, settings.limit);
-    let limits = Limits { connections: settings.limit, drain: 0 };
+    let limits = Limits { connections: settings.limit, drain: 0, memory_floor: 0 };
     let server = Server::over(listeners, limits, log).with(settings.more.policy());
     Ok(server.run(Mode::Ucspi(Box::new(Service::new(settings))), None, |_| ())?)
 }
