@@ -254,14 +254,71 @@ fn an_absurd_count_is_corrected() {
     let site = site();
     let server = serve("--min-spare 2 --max-spare 4 --max-children 12", &site);
     for lie in [i32::MIN, -1000, 1000, i32::MAX] {
-        let child = server.children()[0].pid;
-        let (address, _) = mapping(child, |line| line.contains("rw-s") && line.ends_with("/dev/zero (deleted)"));
-        let memory = File::options().write(true).open(format!("/proc/{child}/mem")).expect("the memory of a process");
-        memory.write_all_at(&lie.to_ne_bytes(), address).expect("lie");
+        liar(server.children()[0].pid)(lie);
         let clients: Vec<Client> = (0..12).map(|_| busy(&server)).collect();
         assert!(server.children().len() <= 12, "{lie}: {}", server.children().len());
         drop(clients);
         wait_until("the pool has shrunk", || server.children().len() <= 4);
+    }
+    assert!(!server.log().contains("warning"), "{}", server.log());
+}
+
+/// Writes to the count of idle children as this one could.
+fn liar(child: u32) -> impl Fn(i32) {
+    let (address, _) = mapping(child, |line| line.contains("rw-s") && line.ends_with("/dev/zero (deleted)"));
+    let memory = File::options().write(true).open(format!("/proc/{child}/mem")).expect("the memory of a process");
+    move |lie| memory.write_all_at(&lie.to_ne_bytes(), address).expect("lie")
+}
+
+/// A count that could be right: nobody would ring when the last spare is taken. Clients are served up to the limit all the
+/// same, although the lie is told again and again.
+#[test]
+fn a_possible_lie_keeps_nobody_waiting() {
+    let site = site();
+    let server = serve("--min-spare 2 --max-spare 4 --max-children 12 --write-timeout 600", &site);
+    let mut clients: Vec<Client> = (0..2).map(|_| busy(&server)).collect();
+    wait_until("there are spares again", || server.children().len() >= 4);
+    let lie = liar(server.child_of(&clients[0]));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for lies in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                lie(3 + lies % 2);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        // Sent before any is answered: none of them may rely on another's end.
+        let mut late: Vec<Client> = (2..12).map(|_| server.connect()).collect();
+        late.iter_mut().for_each(|client| client.send("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let are_served = late.iter_mut().all(|client| client.try_head().is_ok());
+        done.store(true, Ordering::Relaxed);
+        assert!(are_served);
+        clients.extend(late);
+    });
+    assert_eq!(server.children().len(), 12);
+    drop(clients);
+    wait_until("the pool has shrunk", || server.children().len() <= 4);
+    assert!(!server.log().contains("warning"), "{}", server.log());
+}
+
+/// A pool whose children are handed their connections follows the load as well, and loses nobody on the way.
+#[test]
+fn a_handed_pool_shrinks() {
+    let site = site();
+    let server = serve("--min-spare 2 --max-spare 4 --max-children 40 --per-ip 1000", &site);
+    for _ in 0..2 {
+        let clients: Vec<Client> = (0..30).map(|_| kept(&server)).collect();
+        assert!((30..=40).contains(&server.children().len()));
+        let stays = busy(&server);
+        drop(clients);
+        wait_until("it has shrunk beside one that is served", || server.children().len() <= 5);
+        (0..20).for_each(|_| visit(&server));
+        drop(stays);
+        wait_until("no more than the spares are left", || server.children().len() <= 4);
+        assert!(server.children().len() >= 2);
     }
     assert!(!server.log().contains("warning"), "{}", server.log());
 }
@@ -290,7 +347,8 @@ fn one_shot_children_are_made_ahead() {
 #[test]
 fn deaths_leave_the_pool_as_it_was() {
     let site = site();
-    let server = serve("--min-spare 3 --max-spare 5 --max-children 20", &site);
+    // A machine that stands still between an answer and a look must not cost a client its connection.
+    let server = serve("--min-spare 3 --max-spare 5 --max-children 20 --idle-timeout 600", &site);
     for round in 0..20 {
         let client = kept(&server);
         // One that serves, or one that waits.

@@ -183,8 +183,9 @@ impl<'a> Supervisor<'a> {
             self.porter.work(&mut self.children, self.limit, &self.listeners, &mut self.log);
             self.show(asked);
             self.retry();
+            self.thin();
+            self.check();
             if self.children_accept() {
-                self.thin();
                 self.relieve(connections.contains(&true));
             } else {
                 for at in (0..self.listeners.len()).filter(|&at| connections[at]) {

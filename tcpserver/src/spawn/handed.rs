@@ -130,6 +130,18 @@ impl Handed {
         !self.idle.is_empty()
     }
 
+    /// How many wait for a connection.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// The place of who has been idle for longest: it is given nothing any more, and is to be told to leave.
+    pub(crate) fn dismiss_one(&mut self) -> Option<u32> {
+        let place = self.idle.first().copied()?;
+        self.retire(place);
+        Some(place)
+    }
+
     /// Whether somebody who served nobody is on the way out: its place is free in an instant.
     pub(crate) fn somebody_leaves(&self) -> bool {
         self.leaving > 0

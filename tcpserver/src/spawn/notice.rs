@@ -3,8 +3,9 @@
 //! There are two pages. One is the supervisor's: the children see it and cannot write to it, whatever becomes of them. The
 //! other holds a count of idle children that each of them keeps. That one can be made to lie by a child under somebody
 //! else's control, and decides little: a count that is too small has the pool grow to its limit, one that is too large
-//! keeps it from growing until the next look at the scoreboard corrects it. Such a child, which holds the listening socket
-//! as all do, could as well accept every connection itself.
+//! keeps it from growing until the next look at the scoreboard corrects it (each second while somebody is busy, once the
+//! supervisor was woken). Such a child, which holds the listening socket as all do, could as well accept every connection
+//! itself.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};

@@ -42,6 +42,8 @@ pub(crate) struct Pool<'a> {
     pub(crate) strain: Strain,
     /// By how much their own count of idle children was wrong when it was last looked at.
     pub(crate) error: Option<i32>,
+    /// When it is looked at again without anybody ringing; see `check`.
+    pub(crate) check: Option<u64>,
     /// How often the bell was rung without a cause, and until when it is not listened to.
     pub(crate) false_alarms: u32,
     pub(crate) deaf_until: u64,
@@ -73,6 +75,7 @@ impl<'a> Pool<'a> {
             spares: Spares::new(size),
             strain: Strain::default(),
             error: None,
+            check: None,
             false_alarms: 0,
             deaf_until: 0,
         })
