@@ -6,27 +6,18 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
+use crate::hold::HOLDERS;
+use crate::subject::{Kind, Subject};
 use crate::{Result, memory};
 
 /// Tasks and descriptors for everybody else.
 const MARGIN: u64 = 4096;
-
-/// What a connection may take, in bytes: a process, its share of the kernel, two sockets.
-const EACH: f64 = 130.0 * 1024.0;
 
 /// Limits that were raised, and what they were.
 pub struct Raised(Vec<(PathBuf, String)>);
 
 /// Raises what `count` connections with a process each need.
 pub fn raise(count: u64) -> Result<Raised> {
-    let available = memory::meminfo("MemAvailable");
-    if available < EACH * count as f64 {
-        return Err(format!(
-            "{count} connections may take {:.1} GiB, and {:.1} are available: hold fewer, or end other programs",
-            EACH * count as f64 / f64::from(1 << 30),
-            available / f64::from(1 << 30)
-        ));
-    }
     let there = tasks();
     let mut raised = Raised(Vec::new());
     let tasks = count + there + MARGIN;
@@ -43,7 +34,8 @@ pub fn raise(count: u64) -> Result<Raised> {
         raised.ensure(name, needed)?;
     }
     cgroup(count + MARGIN)?;
-    let descriptors = count + MARGIN;
+    // The clients are many processes; what one server needs for all is looked at when its turn comes.
+    let descriptors = count / HOLDERS + MARGIN;
     let (soft, hard) =
         getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("unable to read ulimit -n: {error}"))?;
     if soft < descriptors {
@@ -61,6 +53,29 @@ pub fn raise(count: u64) -> Result<Raised> {
         }
     }
     Ok(raised)
+}
+
+/// Whether this machine has room for so many connections to this server: memory, and descriptors where one process holds
+/// many of them.
+pub fn room(subject: &Subject, count: u64) -> Result<()> {
+    let (available, wanted) = (memory::meminfo("MemAvailable"), subject.each * 1024.0 * count as f64);
+    if available < wanted {
+        let gibibytes = |bytes: f64| bytes / f64::from(1 << 30);
+        return Err(format!(
+            "{count} connections may take {:.1} GiB, and {:.1} are available: hold fewer, or end other programs",
+            gibibytes(wanted),
+            gibibytes(available)
+        ));
+    }
+    // Two processes share them, and not to equal parts.
+    let descriptors = count + MARGIN;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("unable to read ulimit -n: {error}"))?;
+    if subject.kind == Kind::Shared && hard < descriptors {
+        setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors).map_err(|error| {
+            format!("ulimit -n (RLIMIT_NOFILE) is {hard}, {descriptors} are needed, and it cannot be raised: {error}")
+        })?;
+    }
+    Ok(())
 }
 
 impl Raised {

@@ -68,7 +68,8 @@ fn scale(words: &[String]) -> Result<()> {
     let place = subject::Place::prepare()?;
     let mut report = report::Report::begin(count);
     for subject in subject::ALL.iter().filter(|s| wanted.is_empty() || wanted.iter().any(|name| name == s.name)) {
-        match run::measure(subject, count, seconds, &place, &interrupted) {
+        let room = limits::room(subject, count);
+        match room.and_then(|()| run::measure(subject, count, seconds, &place, &interrupted)) {
             Ok(Some(row)) => report.row(&row),
             Ok(None) => println!("SKIPPED: {} is not installed", subject.name),
             Err(message) => println!("{}: FAILED: {message}", subject.name),

@@ -20,6 +20,8 @@ pub struct Subject {
     pub name: &'static str,
     /// What is known about its processes.
     pub kind: Kind,
+    /// What a connection may take, in KiB: a process, its share of the kernel, two sockets.
+    pub each: f64,
     /// `N` stands for the number of connections, and some more.
     command: &'static [&'static str],
 }
@@ -37,12 +39,27 @@ pub enum Kind {
 
 /// All of them, in the order of the table.
 pub const ALL: [Subject; 6] = [
-    Subject { name: "fork", kind: Kind::Own, command: &["tine", "--mode", "fork", "--max-connections", "N"] },
-    Subject { name: "vfork", kind: Kind::Own, command: &["tine", "--mode", "vfork", "--max-connections", "N"] },
-    Subject { name: "prefork", kind: Kind::Pool, command: &["tine", "--mode", "prefork", "--children", "N"] },
-    Subject { name: "reference", kind: Kind::Own, command: &["reference"] },
-    Subject { name: "apache", kind: Kind::Pool, command: &["apache2"] },
-    Subject { name: "nginx", kind: Kind::Shared, command: &["nginx"] },
+    Subject {
+        name: "fork",
+        each: 125.0,
+        kind: Kind::Own,
+        command: &["tine", "--mode", "fork", "--max-connections", "N"],
+    },
+    Subject {
+        name: "vfork",
+        each: 92.0,
+        kind: Kind::Own,
+        command: &["tine", "--mode", "vfork", "--max-connections", "N"],
+    },
+    Subject {
+        name: "prefork",
+        each: 165.0,
+        kind: Kind::Pool,
+        command: &["tine", "--mode", "prefork", "--children", "N"],
+    },
+    Subject { name: "reference", each: 85.0, kind: Kind::Own, command: &["reference"] },
+    Subject { name: "apache", each: 380.0, kind: Kind::Pool, command: &["apache2"] },
+    Subject { name: "nginx", each: 14.0, kind: Kind::Shared, command: &["nginx"] },
 ];
 
 /// What can be named on the command line.
