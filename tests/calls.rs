@@ -89,9 +89,11 @@ fn the_supervisor_in_prefork() {
             client.expect_end();
         };
         // A pool that follows the load makes another when it has fewer spares than it should.
-        visit();
+        let mut kept = traced.server.connect();
+        kept.get("/small.txt").expect(200);
         let children = || process::children(supervisor).len();
         wait_until("there is a spare child", || children() == 3);
+        drop(kept);
         let waits = |line: String| line.starts_with("ppoll(") && !line.contains(" = ") && !line.contains("tv_sec");
         let rests = || wait_until("the supervisor waits", || traced.last_line(supervisor).is_some_and(waits));
         rests();

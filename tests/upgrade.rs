@@ -128,7 +128,8 @@ fn ten_upgrades(mode: Mode) {
         }
     });
     expect_no_loss(&format!("SIGUSR2 x 10, {mode:?}"), &story);
-    if mode != Mode::Vfork {
+    // tine-http knows no gentler end of an idle connection; and a one-shot pool is short of places meanwhile.
+    if matches!(mode, Mode::Prefork | Mode::Fork) {
         assert_eq!(story.asked_anew, 0, "{mode:?}: kept connections are told before they end");
     }
     assert_eq!(server.followers.len(), 10);
