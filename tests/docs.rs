@@ -38,6 +38,11 @@ fn the_options_that_documents_name_exist() {
         known.extend(options(&help(&built(program), &["--help"])));
     }
     assert!(known.len() > 60, "{known:?}");
+    // The benchmarks are not built for a test: what they take stands in their sources.
+    for name in ["peers/main.rs", "scale/main.rs", "laboratory.rs"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(name);
+        known.extend(options(&fs::read_to_string(source).expect("read a benchmark")));
+    }
     // Of cargo.
     known.extend(["--release", "--workspace", "--bench", "--path", "--locked"].map(String::from));
     for page in pages() {
