@@ -80,7 +80,8 @@ fn a_new_connection_in_prefork() {
 #[test]
 fn the_supervisor_in_prefork() {
     let site = site();
-    for options in [&["--children", "3"][..], &["--min-spare", "2", "--max-spare", "3"]] {
+    let reject = &["--children", "3", "--overload", "reject"][..];
+    for options in [&["--children", "3"][..], &["--min-spare", "2", "--max-spare", "3"], reject] {
         let Some(traced) = Traced::start(&launch::serve_command(options, site.path())) else { return };
         let supervisor = traced.server.pid();
         let visit = || {

@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    fs::File,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     thread,
 };
@@ -16,6 +17,9 @@ const MODES: [Mode; 4] = Mode::ALL;
 fn site() -> Scratch {
     let site = Scratch::new();
     site.file("index.html", "hello\n");
+    // More than the buffers of both sockets hold.
+    let large = site.file("large.bin", "");
+    File::options().write(true).open(large).and_then(|file| file.set_len(32 << 20)).expect("make a large file");
     site
 }
 
@@ -23,10 +27,11 @@ fn serve(mode: Mode, limit: u32, options: &[&str], site: &Scratch) -> Server {
     launch::serve(mode, limit, &[&["--idle-timeout", "120"], options].concat(), site.path())
 }
 
-/// A connection that was served once and is kept.
+/// A client in the middle of a large file: its child cannot be asked for.
 fn held(server: &Server) -> Client {
     let mut client = server.connect();
-    assert!(client.get("/").expect(200).keeps_alive());
+    client.send("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.try_head().expect("the head of the response");
     client
 }
 
@@ -124,14 +129,30 @@ fn under_overload_everybody_has_an_answer() {
 #[test]
 fn at_the_limit_it_sleeps() {
     let site = site();
-    let server = serve(Mode::Fork, 1, &["--overload", "reject"], &site);
-    let _held = held(&server);
-    assert_eq!(ask(&server), 503);
-    wait_until("nobody lingers", || {
-        let before = ticks(server.pid());
-        thread::sleep(std::time::Duration::from_millis(300));
-        ticks(server.pid()) == before
-    });
+    for mode in [Mode::Fork, Mode::Prefork] {
+        let server = serve(mode, 1, &["--overload", "reject"], &site);
+        let _held = held(&server);
+        assert_eq!(ask(&server), 503);
+        wait_until("nobody lingers", || {
+            let before = ticks(server.pid());
+            thread::sleep(std::time::Duration::from_millis(300));
+            ticks(server.pid()) == before
+        });
+    }
+}
+
+/// Nobody is turned away for whom a kept connection makes room.
+#[test]
+fn idle_connections_yield_before_anybody_is_turned_away() {
+    let site = site();
+    for how in [&["--overload", "reject"][..], &["--overload", "reject", "--per-ip", "1000"]] {
+        let server = serve(Mode::Prefork, 1, how, &site);
+        let mut kept = server.connect();
+        assert!(kept.get("/").expect(200).keeps_alive());
+        // Its child says that it idles a moment after the answer is there, and a moment is what a client is left.
+        wait_until("a newcomer is served", || ask(&server) == 200);
+        kept.expect_end();
+    }
 }
 
 /// The processor time of a process, in ticks of a hundredth of a second.

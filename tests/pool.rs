@@ -149,11 +149,16 @@ fn an_idle_pool_makes_no_system_call() {
     assert_eq!((all(), count()), before, "nobody did anything");
 }
 
+/// Has the supervisor hand the children their connections.
+const HANDED: &str = "--per-ip 1000";
+
 /// Four keep their connections and ask for nothing: a fifth is served, and costs the longest idle one its connection.
 #[test]
 fn idle_connections_yield() {
     let site = site();
-    for options in ["--children 4", "--min-spare 1 --max-spare 4 --max-children 4", "--children 4 --reuse 1"] {
+    let accepting = ["--children 4", "--min-spare 1 --max-spare 4 --max-children 4", "--children 4 --reuse 1"];
+    let all = accepting.map(String::from).into_iter().chain(accepting.map(|options| format!("{options} {HANDED}")));
+    for options in all {
         let server = serve(&format!("{options} --idle-timeout 600 --header-timeout 600"), &site);
         // A child says that it idles a moment after the client has its answer.
         let sleeps = |child| process::find(child).is_some_and(|process| process.state == 'S');
@@ -181,18 +186,37 @@ fn idle_connections_yield() {
 #[test]
 fn no_request_under_way_yields() {
     let site = site();
-    let server = serve("--children 3 --idle-timeout 600", &site);
-    let mut large = busy(&server);
-    let mut half = server.connect();
-    half.send("GET /hello.txt HTTP/1.1\r\nHost: loc");
-    let idle = kept(&server);
-    for _ in 0..5 {
-        visit(&server);
+    for how in ["", HANDED] {
+        let server = serve(&format!("--children 3 --idle-timeout 600 {how}"), &site);
+        let mut large = busy(&server);
+        let mut half = server.connect();
+        half.send("GET /hello.txt HTTP/1.1\r\nHost: loc");
+        let idle = kept(&server);
+        for _ in 0..5 {
+            visit(&server);
+        }
+        assert!(!idle.is_open());
+        assert_eq!(large.take(LARGE as usize).expect("the whole file").len() as u64, LARGE);
+        half.send("alhost\r\n\r\n");
+        half.response("GET").expect(200);
     }
-    assert!(!idle.is_open());
-    assert_eq!(large.take(LARGE as usize).expect("the whole file").len() as u64, LARGE);
-    half.send("alhost\r\n\r\n");
-    half.response("GET").expect(200);
+}
+
+/// Who has sent its balancer's header by the time that no child is free waits in the supervisor, and counts as well.
+#[test]
+fn who_waits_behind_a_balancer_is_made_room_for() {
+    const HEADER: &str = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n";
+    let site = site();
+    let options = "--proxy-protocol required --proxy-from 127.0.0.1 --proxy-timeout 600 --idle-timeout 600";
+    let server = serve(&format!("--children 1 {options}"), &site);
+    let mut late = server.connect();
+    late.send(&HEADER[..10]);
+    let mut first = server.connect();
+    first.send(HEADER);
+    assert!(first.get("/hello.txt").expect(200).keeps_alive());
+    late.send(&HEADER[10..]);
+    late.get("/hello.txt").expect(200);
+    first.expect_end();
 }
 
 /// The byte of the page that the supervisor publishes its need on, as a child has it; and where.
@@ -217,21 +241,23 @@ fn mapping(pid: u32, which: impl Fn(&str) -> bool) -> (u64, String) {
 #[test]
 fn a_full_pool_says_that_it_closes() {
     let site = site();
-    let server = serve("--children 1", &site);
-    let mut first = busy(&server);
-    let child = server.child_of(&first);
-    let mut second = server.connect();
-    second.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    wait_until("the need is told", || need(child) > 0);
-    first.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    first.take(LARGE as usize).expect("the whole file");
-    let last = first.response("GET").expect(200);
-    assert!(!last.keeps_alive(), "{:?}", last.headers);
-    first.expect_end();
-    second.response("GET").expect(200);
-    wait_until("the need is over", || need(child) == 0);
-    drop(second);
-    assert!(kept(&server).get("/hello.txt").expect(200).keeps_alive());
+    for how in ["", HANDED] {
+        let server = serve(&format!("--children 1 {how}"), &site);
+        let mut first = busy(&server);
+        let child = server.child_of(&first);
+        let mut second = server.connect();
+        second.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        wait_until("the need is told", || need(child) > 0);
+        first.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        first.take(LARGE as usize).expect("the whole file");
+        let last = first.response("GET").expect(200);
+        assert!(!last.keeps_alive(), "{:?}", last.headers);
+        first.expect_end();
+        second.response("GET").expect(200);
+        wait_until("the need is over", || need(child) == 0);
+        drop(second);
+        assert!(kept(&server).get("/hello.txt").expect(200).keeps_alive());
+    }
 }
 
 /// The page with the need is the supervisor's: a child has it for reading, and no way to another.

@@ -205,7 +205,8 @@ impl Server {
             set.map_err(|error| Error::os("set up", listener.address().to_string(), error))?;
         }
         let children = Children::new(limit).map_err(|error| Error::os("map", "the table of children", error))?;
-        let policy = if accept_for_themselves { porter::Policy::default() } else { self.policy };
+        let report = self.policy.report.filter(|_| !accept_for_themselves);
+        let policy = porter::Policy { report, ..self.policy };
         let porter = Porter::new(policy, limit).map_err(|error| Error::os("make", "the tables of clients", error))?;
         if let Crew::Pool(_) = crew {
             // Children would copy each page of it to wipe what is ours, too.

@@ -185,13 +185,10 @@ impl<'a> Supervisor<'a> {
             self.retry();
             self.thin();
             self.check();
-            if self.children_accept() {
-                self.relieve(connections.contains(&true));
-            } else {
-                for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
-                    self.admit_queued(at);
-                }
+            for at in (0..self.listeners.len()).filter(|&at| connections[at]) {
+                self.admit_queued(at);
             }
+            self.relieve(connections.contains(&true));
             self.fill();
             self.press_on();
         }

@@ -112,10 +112,10 @@ impl Policy {
         per_ip.is_some() || per_net.is_some() || rate.is_some() || net_rate.is_some() || penalty.is_some()
     }
 
-    /// Whether there is anything to decide.
+    /// Whether each client is asked about.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.limits() || self.rules.is_some() || self.turns_away
+    pub fn decides(&self) -> bool {
+        self.limits() || self.rules.is_some()
     }
 }
 
@@ -183,7 +183,7 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate for a service with up to `limit` children; `None` if nothing is limited.
     pub(crate) fn new(policy: Policy, limit: usize) -> io::Result<Option<Self>> {
-        if !policy.is_wanted() {
+        if !policy.decides() && !policy.turns_away {
             return Ok(None);
         }
         Ok(Some(Gate {

@@ -39,7 +39,7 @@ impl Policy {
     /// Whether each connection is decided about before it has a child, or watched while it has one.
     #[must_use]
     pub fn decides(&self) -> bool {
-        self.gate.is_wanted() || self.proxy.is_some() || self.lifetime.is_some()
+        self.gate.decides() || self.proxy.is_some() || self.lifetime.is_some()
     }
 }
 
@@ -87,6 +87,11 @@ impl Porter {
                 return Some((from, admitted));
             }
         }
+    }
+
+    /// How many of these there are.
+    pub(crate) fn complete(&self) -> usize {
+        self.pending.as_ref().map_or(0, Pending::complete)
     }
 
     fn check(&mut self, admitted: Admitted, log: &mut Log) -> Option<Admitted> {

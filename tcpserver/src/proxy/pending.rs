@@ -139,6 +139,12 @@ impl Pending {
         Some((from, admitted))
     }
 
+    /// How many have their header.
+    pub(crate) fn complete(&self) -> usize {
+        let is_complete = |place: &&Place| place.connection.as_ref().is_some_and(|waiting| waiting.complete);
+        if self.taken == 0 { 0 } else { self.places.iter().filter(is_complete).count() }
+    }
+
     /// When [`Pending::look`] has something to do although nothing arrived, in microseconds of the monotonic clock.
     pub(crate) fn next(&self) -> Option<u64> {
         if self.taken == 0 {

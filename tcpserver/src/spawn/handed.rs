@@ -281,9 +281,9 @@ impl Handed {
         self.returned.pop()
     }
 
-    /// Whether there is such a one.
-    pub(crate) fn has_returned(&self) -> bool {
-        !self.returned.is_empty()
+    /// How many of these there are.
+    pub(crate) fn returned(&self) -> usize {
+        self.returned.len()
     }
 
     /// What is readable when a child has said something.
@@ -350,7 +350,8 @@ impl Hatch {
                 Some(tick) => nest.host.alarm.allow(tick + 60),
                 None => nest.host.alarm.cancel(),
             }
-            let leaves = nest.host.pressure.is_leaving();
+            // Who is asked for its connection has closed it by now, and stays.
+            let leaves = nest.host.pressure.is_draining() || nest.host.pressure.is_retired();
             let mut text = [0; TEXT];
             match sys::take(self.end, &mut text, !leaves) {
                 Ok((_, socket)) => {
@@ -483,7 +484,7 @@ mod tests {
             assert_eq!(released, Released { returned: Some(connection.peer), ..Released::default() });
             let (from, returned) = handed.next_returned().unwrap();
             assert_eq!((from, returned.peer), (3, connection.peer));
-            assert!(!handed.has_returned() && !handed.has_idle());
+            assert!(handed.returned() == 0 && !handed.has_idle());
             handed.hatch(0).unwrap();
             handed.joined(0);
         }

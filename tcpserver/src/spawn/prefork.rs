@@ -19,6 +19,7 @@ use super::strain::Strain;
 use crate::admit::{self, Admitted, Nothing};
 use crate::error::Error;
 use crate::listen::Listener;
+use crate::porter::Porter;
 use crate::scoreboard::{Board, Slot};
 use crate::sys::{self, Forked, Table};
 
@@ -124,6 +125,7 @@ impl<'a> Pool<'a> {
         &mut self,
         nest: &Nest<'_>,
         listeners: &[Listener],
+        porter: &Porter,
         handed: &mut Option<Handed>,
     ) -> io::Result<(i32, u32)> {
         let Some(vacant) = self.vacant.checked_sub(1) else { return Err(io::ErrorKind::StorageFull.into()) };
@@ -145,6 +147,7 @@ impl<'a> Pool<'a> {
             }
             Forked::Child => {
                 nest.leave();
+                porter.descriptors().for_each(sys::close);
                 let Some(page) = self.board.own() else { sys::exit(Outcome::Fault.status()) };
                 let (supervisor, reuse, notices) = (self.supervisor, self.reuse, &self.notices);
                 let work = Work { nest, supervisor, listeners, slot: page, reuse, hatch, notices };

@@ -16,7 +16,7 @@ const ALONE: u32 = 8;
 impl Supervisor<'_> {
     /// Accepts a connection; and, if they come in a hurry, those that are queued behind it, which saves a wait for each.
     pub(super) fn admit_queued(&mut self, at: usize) {
-        if self.is_full() {
+        if self.children_accept() || self.is_full() {
             return self.turn_away_queued(at);
         }
         self.alone = self.alone.saturating_sub(1);
@@ -138,17 +138,12 @@ impl Supervisor<'_> {
 
     /// Whether one more child may be tried.
     pub(super) fn has_room(&self, now: u64) -> bool {
-        self.has_idle() || (!self.is_full() && !self.hold.is_on(now))
+        self.spare() > 0 || (!self.is_full() && !self.hold.is_on(now))
     }
 
     /// Whether nobody can be served who is not.
     pub(super) fn is_full(&self) -> bool {
-        self.children.live() >= self.limit && !self.has_idle()
-    }
-
-    /// Whether a child waits to be handed a connection.
-    fn has_idle(&self) -> bool {
-        self.handed.as_ref().is_some_and(Handed::has_idle)
+        self.children.live() >= self.limit && self.spare() == 0
     }
 
     fn register(&mut self, pid: i32, peer: Peer, before: u64) {

@@ -38,7 +38,8 @@ impl Supervisor<'_> {
         }
         let Crew::Pool(pool) = &mut self.crew else { return false };
         let before = self.books.clock();
-        let spawned = self.children.make_room().and_then(|()| pool.spawn(self.nest, &self.listeners, &mut self.handed));
+        let room = self.children.make_room();
+        let spawned = room.and_then(|()| pool.spawn(self.nest, &self.listeners, &self.porter, &mut self.handed));
         match spawned {
             Ok((pid, slot)) => {
                 self.reaper.born(pid);
@@ -62,7 +63,7 @@ impl Supervisor<'_> {
     }
 
     /// How many children wait for a connection: where they are handed them, nobody needs to ask the children.
-    fn spare(&self) -> usize {
+    pub(super) fn spare(&self) -> usize {
         match (&self.crew, &self.handed) {
             (_, Some(handed)) => handed.idle(),
             (Crew::Pool(pool), None) => pool.idle(),
@@ -122,18 +123,18 @@ impl Supervisor<'_> {
 
     /// Before a wait: has the children ring the bell for what matters now. Says whether that has come already.
     pub(super) fn settle(&mut self, now: u64) -> bool {
-        let is_open = self.stopping.is_none() && self.children_accept();
+        let (is_open, is_strained, accept) = (self.stopping.is_none(), self.is_full(), self.children_accept());
         let Crew::Pool(pool) = &mut self.crew else { return false };
-        if !is_open {
+        if is_open && is_strained {
+            pool.strain.begin();
+        }
+        if !is_open || !accept {
             // Who is handed connections says when it is done.
             pool.notices.wait_for(i32::MIN, i32::MAX);
             return false;
         }
         let size = pool.spares.size;
         let is_full = pool.live() >= size.max_children as usize;
-        if is_full && pool.idle() == 0 {
-            pool.strain.begin();
-        }
         let floor = match () {
             // It is known, and waited for: by time, or by a look at the queues.
             () if self.hold.is_on(now) || pool.strain.is_on() => i32::MIN,

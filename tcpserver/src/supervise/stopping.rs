@@ -75,7 +75,7 @@ impl Supervisor<'_> {
     pub(super) fn is_done(&self) -> bool {
         let Some(stopping) = &self.stopping else { return false };
         let waits = self.accepting.contains(&true) || self.waiting.is_some() || !self.porter.is_empty();
-        let waits = waits || self.handed.as_ref().is_some_and(Handed::has_returned);
+        let waits = waits || self.handed.as_ref().is_some_and(|handed| handed.returned() > 0);
         let queues_empty = self.children_accept() || !waits;
         (queues_empty && self.children.live() == 0) || stopping.is_over()
     }

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use super::{Crew, Supervisor};
 use crate::listen::Listener;
 use crate::signals::ASK;
+use crate::spawn::handed::Handed;
 use crate::spawn::strain::Look;
 use crate::sys;
 
@@ -14,24 +15,35 @@ impl Supervisor<'_> {
     /// Looks whether clients wait, if it is time to; asks for connections that are between two requests, as many as
     /// clients wait; and publishes the need. `came` says that a listening socket has somebody.
     pub(super) fn relieve(&mut self, came: bool) {
-        let now = sys::micros();
-        let due = matches!(&self.crew, Crew::Pool(pool) if pool.strain.is_due(now, came));
-        if due && self.stopping.is_none() {
-            let waiting: usize = self.listeners.iter().map(queued).sum();
-            let idle = self.recount();
-            let asked = self.ask(waiting.saturating_sub(idle));
-            let Crew::Pool(pool) = &mut self.crew else { return };
-            pool.strain.looked(Look { waiting, idle, asked }, pool.live(), now);
-            pool.notices.publish(pool.strain.need);
+        let Crew::Pool(pool) = &mut self.crew else { return };
+        if !pool.strain.is_on() {
+            return;
         }
-        if let Crew::Pool(pool) = &mut self.crew
-            && pool.strain.is_on()
-            && (self.stopping.is_some() || pool.live() < pool.spares.size.max_children as usize)
-        {
+        if self.stopping.is_some() || pool.live() < pool.spares.size.max_children as usize {
             // There is room again, or nobody is to come any more.
             pool.strain.end();
             pool.notices.publish(pool.strain.need);
+            return;
         }
+        let (now, held) = (sys::micros(), self.held());
+        if !matches!(&self.crew, Crew::Pool(pool) if pool.strain.is_due(now, came || held > 0)) {
+            return;
+        }
+        let waiting = held + self.listeners.iter().map(queued).sum::<usize>();
+        if waiting == 0 {
+            self.nobody_waits();
+        }
+        let idle = self.handed.as_ref().map(Handed::idle).unwrap_or_else(|| self.recount());
+        let asked = self.ask(waiting.saturating_sub(idle));
+        let Crew::Pool(pool) = &mut self.crew else { return };
+        pool.strain.looked(Look { waiting, idle, asked }, pool.live(), now);
+        pool.notices.publish(pool.strain.need);
+    }
+
+    /// How many connections were accepted and lack nothing but a child.
+    fn held(&self) -> usize {
+        let returned = self.handed.as_ref().map_or(0, Handed::returned);
+        usize::from(self.waiting.is_some()) + returned + self.porter.complete()
     }
 
     /// Asks so many children for the connections that they keep, the longest idle first. They say who that is: whoever
@@ -41,7 +53,8 @@ impl Supervisor<'_> {
         let kept = self.children.iter().filter_map(|child| {
             let slot = pool.slot(child.slot);
             let progress = slot.progress();
-            (wanted > 0 && slot.is_busy() && progress.stage() == Stage::Kept).then(|| (progress.times().1, child.pid))
+            let is_busy = if self.handed.is_some() { child.is_serving() } else { slot.is_busy() };
+            (wanted > 0 && is_busy && progress.stage() == Stage::Kept).then(|| (progress.times().1, child.pid))
         });
         let mut kept: Vec<_> = kept.collect();
         let wanted = wanted.min(kept.len());
