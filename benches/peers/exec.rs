@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Result;
+use crate::common::Result;
+use crate::common::find;
 use crate::options::Options;
 use crate::place::{self, Place};
 use crate::report::{Goal, Report};
@@ -28,7 +29,7 @@ const SIZE_LIMIT: f64 = 32.0 * 1024.0;
 pub fn measure(options: &Options, place: &Place, report: &mut Report) -> Result<()> {
     let total = options.rounds * PER_ROUND;
     println!("\nvfork + exec + exit + wait ({EXEC}): {total} times each, in turns");
-    if place::find("cc").is_none() || !cfg!(target_arch = "x86_64") {
+    if find("cc").is_none() || !cfg!(target_arch = "x86_64") {
         println!("SKIPPED: the empty executable wants a C compiler and x86_64");
         return Ok(());
     }
@@ -80,7 +81,7 @@ fn compile(name: &str, source: &str, arguments: &[&str], place: &Place) -> Resul
 pub fn size(place: &Place, report: &mut Report) -> Result<()> {
     let stripped = place.directory.join("tine-http.stripped");
     println!("\nsize of tine-http ({SIZE})");
-    if place::find("strip").is_none() {
+    if find("strip").is_none() {
         println!("SKIPPED: strip is not installed");
         return Ok(());
     }

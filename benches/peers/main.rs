@@ -10,6 +10,8 @@
 //! the time that is compared is its own, which pulls every ratio towards 1. A missing peer is skipped aloud; a wrong
 //! answer or an error that `wrk` reports ends the run, unless it is that of a server that is only shown beside.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod exec;
 mod options;
 mod peer;
@@ -20,12 +22,11 @@ mod wrk;
 
 use std::process::ExitCode;
 
+use common::Result;
+
 use options::Options;
 use place::Place;
 use report::Report;
-
-/// What ends a run: one line for the user.
-type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     match run() {

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::{Result, exec, rows};
+use crate::common::Result;
+use crate::{exec, rows};
 
 /// How much is measured, and which rows.
 pub struct Options {

@@ -5,16 +5,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use nix::unistd::geteuid;
+
+use crate::common::{Result, Server, apache_head, find, free_address, mortal, nginx_temporary};
 use crate::options::Options;
-use crate::place::{self, Place};
+use crate::place::Place;
 
 const WORKERS: u32 = 2;
 
@@ -57,7 +56,7 @@ impl Peer {
             Peer::Apache => "apache2",
             Peer::UcspiTcp | Peer::Tcpserver => "tcpserver",
         };
-        let found = if self == Peer::Tcpserver { Some(place.tcpserver.clone()) } else { place::find(program) };
+        let found = if self == Peer::Tcpserver { Some(place.tcpserver.clone()) } else { find(program) };
         let Some(path) = found else {
             println!("SKIPPED: {program} is not installed");
             return Ok(None);
@@ -85,84 +84,26 @@ impl Peer {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child = child.map_err(|error| format!("unable to start {program}: {error}"))?;
         let mut server = Server { child, address };
-        server.wait_until_ready(program)?;
+        server
+            .wait_until(Duration::from_secs(10), TcpStream::connect)
+            .map_err(|error| format!("{program}: {error}"))?;
         Ok(Some(server))
     }
 }
 
-/// A running server. It ends with this value, and with this process.
-pub struct Server {
-    child: Child,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
-
-impl Server {
-    fn wait_until_ready(&mut self, program: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while TcpStream::connect(self.address).is_err() {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!(
-                    "{program} ended at once: {status}; see its log below {}",
-                    env!("CARGO_TARGET_TMPDIR")
-                ));
-            }
-            if Instant::now() > deadline {
-                return Err(format!("{program} does not listen on {}", self.address));
-            }
-            std::thread::sleep(Duration::from_millis(20));
+/// Connects so many clients who say nothing, and waits until each has its process. They stay as long as the result.
+pub fn hold(server: &Server, count: usize) -> Result<Vec<TcpStream>> {
+    let connect = || TcpStream::connect(server.address);
+    let held: std::io::Result<Vec<TcpStream>> = (0..count).map(|_| connect()).collect();
+    let held = held.map_err(|error| format!("unable to hold {count} connections to {}: {error}", server.address))?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while server.children().len() < count {
+        if Instant::now() > deadline {
+            return Err(format!("{} has fewer than {count} children after a minute", server.address));
         }
-        Ok(())
+        std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-impl Server {
-    /// Connects so many clients who say nothing, and waits until each has its process. They stay as long as this value.
-    pub fn hold(&self, count: usize) -> Result<Vec<TcpStream>> {
-        let connect = || TcpStream::connect(self.address);
-        let held: std::io::Result<Vec<TcpStream>> = (0..count).map(|_| connect()).collect();
-        let held = held.map_err(|error| format!("unable to hold {count} connections to {}: {error}", self.address))?;
-        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while fs::read_to_string(&children).map_or(0, |list| list.split_whitespace().count()) < count {
-            if Instant::now() > deadline {
-                return Err(format!("{} has fewer than {count} children after a minute", self.address));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(held)
-    }
-}
-
-impl Drop for Server {
-    /// SIGTERM, which a server hands on to its workers, where the standard library's SIGKILL would orphan them.
-    fn drop(&mut self) {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while asked.is_ok() && Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A command that gets SIGTERM when this process dies, however it dies; without util-linux it gets none. It has a process
-/// group of its own, because Apache ends by sending SIGTERM to its whole group.
-fn mortal(program: &Path) -> Command {
-    let mut command = match place::find("setpriv") {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "TERM", "--"]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    };
-    command.process_group(0);
-    command
+    Ok(held)
 }
 
 fn start_tine(words: &[&str], options: &Options, place: &Place) -> Result<Server> {
@@ -170,7 +111,7 @@ fn start_tine(words: &[&str], options: &Options, place: &Place) -> Result<Server
     command.args(["serve", "--listen", "127.0.0.1:0", "--quiet"]);
     let children = options.children.to_string();
     command.args(words.iter().map(|&word| if word == "N" { children.as_str() } else { word }));
-    if is_root() {
+    if geteuid().is_root() {
         command.args(["--user", "root"]); // as the peers, all of which may read a target directory that is root's own
     }
     let child = command.arg(&place.root).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
@@ -185,23 +126,10 @@ fn start_tine(words: &[&str], options: &Options, place: &Place) -> Result<Server
     Ok(server)
 }
 
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
-}
-
-/// An address that nobody listens on now. Somebody else could take it before the server does; then that one fails to
-/// start, and says so.
-fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener.and_then(|listener| listener.local_addr()).map_err(|error| format!("unable to find a free port: {error}"))
-}
-
 fn nginx(address: SocketAddr, place: &Place) -> String {
     let (directory, root) = (place.directory.display(), place.root.display());
-    let user = if is_root() { "user root;" } else { "" };
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("    {name}_temp_path {directory}/nginx-{name};\n"))
-        .concat();
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    let temporary = nginx_temporary(&place.directory);
     format!(
         "daemon off; {user}
 worker_processes {WORKERS};
@@ -238,23 +166,9 @@ mimetype.assign = ( \".html\" => \"text/html\" )
 }
 
 fn apache(address: SocketAddr, place: &Place) -> String {
-    let (directory, root) = (place.directory.display(), place.root.display());
-    // It refuses to be root.
-    let user = if is_root() { "User www-data\nGroup www-data" } else { "" };
+    let (head, root) = (apache_head(address, &place.directory), place.root.display());
     format!(
-        "ServerRoot {directory}
-ServerName localhost
-DefaultRuntimeDir {directory}
-PidFile {directory}/apache.pid
-ErrorLog {directory}/apache-error.log
-Listen {address}
-{user}
-LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so
-TypesConfig /dev/null
-AddType text/html .html
-StartServers 8
+        "{head}StartServers 8
 MaxRequestWorkers 64
 MaxKeepAliveRequests 0
 DocumentRoot {root}

@@ -1,10 +1,10 @@
 //! Where everything lies: our executables, the served files, the peers' configurations.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::Result;
+use crate::common::Result;
 
 /// A small page.
 pub const SMALL: File = File { name: "512.html", len: 512 };
@@ -81,15 +81,4 @@ pub fn run(command: &mut Command) -> Result<String> {
         return Err(format!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Where in $PATH, or where daemons are that a user's $PATH leaves out, this program is.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let daemons = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(daemons).map(|directory| directory.join(program)).find(|path| is_file(path))
-}
-
-fn is_file(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }

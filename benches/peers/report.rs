@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::Result;
+use crate::common::Result;
 
 /// What is promised of a ratio.
 #[derive(Clone, Copy)]

@@ -1,8 +1,9 @@
 //! The rows that compare servers under load.
 
-use crate::Result;
+use crate::common::Result;
+use crate::common::Server;
 use crate::options::Options;
-use crate::peer::{Peer, Server};
+use crate::peer::{self, Peer};
 use crate::place::{File, LARGE, Place, SMALL};
 use crate::report::{Goal, Report};
 use crate::wrk::{self, Connections};
@@ -132,7 +133,7 @@ pub fn measure(row: &Row, options: &Options, place: &Place, report: &mut Report)
     for (peer, server) in &contestants {
         wrk::check(server.address, row.file).map_err(|error| format!("{}: {error}", peer.name()))?;
     }
-    let _held: Vec<_> = contestants.iter().map(|(_, server)| server.hold(row.held)).collect::<Result<_>>()?;
+    let _held: Vec<_> = contestants.iter().map(|(_, server)| peer::hold(server, row.held)).collect::<Result<_>>()?;
     let rates = take_turns(row, options, &contestants)?;
     for ((peer, _), rates) in contestants.iter().zip(&rates).filter(|(_, rates)| !rates.is_empty()) {
         report.rates(row.name, &peer.name(), rates);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::Result;
+use crate::common::Result;
 use crate::place::{self, File};
 
 /// Whether connections are kept.

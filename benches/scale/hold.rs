@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt};
 use std::os::fd::{AsFd, AsRawFd};
 
-use crate::Result;
+use crate::common::Result;
 
 /// The first word of the command line of such a process.
 pub const ROLE: &str = "hold";

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
+use crate::common::Result;
 use crate::hold::HOLDERS;
-use crate::subject::{Kind, Subject};
-use crate::{Result, memory};
+use crate::memory;
+use crate::subject::Subject;
 
 /// Tasks and descriptors for everybody else.
-const MARGIN: u64 = 4096;
+pub const MARGIN: u64 = 4096;
 
 /// Limits that were raised, and what they were.
 pub struct Raised(Vec<(PathBuf, String)>);
@@ -55,8 +56,7 @@ pub fn raise(count: u64) -> Result<Raised> {
     Ok(raised)
 }
 
-/// Whether this machine has room for so many connections to this server: memory, and descriptors where one process holds
-/// many of them.
+/// Whether this machine has memory for so many connections to this server.
 pub fn room(subject: &Subject, count: u64) -> Result<()> {
     let (available, wanted) = (memory::meminfo("MemAvailable"), subject.each * 1024.0 * count as f64);
     if available < wanted {
@@ -67,15 +67,14 @@ pub fn room(subject: &Subject, count: u64) -> Result<()> {
             gibibytes(available)
         ));
     }
-    // Two processes share them, and not to equal parts.
-    let descriptors = count + MARGIN;
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("unable to read ulimit -n: {error}"))?;
-    if subject.kind == Kind::Shared && hard < descriptors {
-        setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors).map_err(|error| {
-            format!("ulimit -n (RLIMIT_NOFILE) is {hard}, {descriptors} are needed, and it cannot be raised: {error}")
-        })?;
-    }
     Ok(())
+}
+
+/// How many descriptors a process may open, at the most.
+pub fn descriptors() -> Result<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE)
+        .map(|(_, hard)| hard)
+        .map_err(|error| format!("unable to read ulimit -n: {error}"))
 }
 
 impl Raised {

@@ -9,6 +9,8 @@
 //! Limits of the kernel that are too low are raised for the time of the run, and put back; as somebody else than root, or
 //! where one cannot be raised, the run ends with a line that names it.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod hold;
 mod limits;
 mod memory;
@@ -18,8 +20,7 @@ mod subject;
 
 use std::process::ExitCode;
 
-/// What ends a run: one line for the user.
-type Result<T> = std::result::Result<T, String>;
+use common::Result;
 
 const USAGE: &str = "usage: cargo bench --bench scale -- [COUNT] [--servers A,B] [--seconds N]
   COUNT          connections that are held (10000)

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::Result;
+use crate::common::Result;
 
 /// What one server did.
 pub struct Row {
@@ -14,7 +14,7 @@ pub struct Row {
     pub held: u64,
     pub reached: f64,
     /// Processes that the server had made then.
-    pub processes: u64,
+    pub processes: usize,
     /// Bytes for each.
     pub each: f64,
     /// Median and 99th percentile of a new client's wait in seconds, before and meanwhile.
@@ -22,7 +22,7 @@ pub struct Row {
     pub loaded: [f64; 2],
     /// Seconds from the clients' end to the last process's.
     pub gone: Option<f64>,
-    pub zombies: u64,
+    pub zombies: usize,
     /// Seconds from SIGTERM to the server's end.
     pub stopped: Option<f64>,
 }

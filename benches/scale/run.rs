@@ -1,5 +1,6 @@
 //! One server under the attack.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -7,16 +8,19 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::common::Result;
 use crate::hold::{Holders, visit};
+use crate::memory;
 use crate::report::Row;
 use crate::subject::{Kind, Place, Subject};
-use crate::{Result, memory};
 
 /// New clients before and beside those who are held.
 const VISITS: usize = 1000;
 
 /// How long processes may take to be gone, and how often that is looked at.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a server may take to stop.
+const STOP: Duration = Duration::from_secs(60);
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// Raised by Ctrl-C and SIGTERM, so that limits are put back.
@@ -43,9 +47,9 @@ pub fn measure(
     interrupted: &AtomicBool,
 ) -> Result<Option<Row>> {
     let before = memory::settled();
-    let Some(server) = subject.start(count, place)? else { return Ok(None) };
+    let Some(mut server) = subject.start(count, place)? else { return Ok(None) };
     let unloaded = visits(server.address, interrupted)?;
-    let at_rest = server.processes(false).0;
+    let at_rest = server.children().len();
     let begin = Instant::now();
     let holders = Holders::start(server.address, count, seconds)?;
     let mut reached = begin.elapsed();
@@ -62,7 +66,7 @@ pub fn measure(
             break;
         }
     }
-    let processes = server.processes(false).0;
+    let processes = server.children().len();
     let each = (memory::used() - before) / held.max(1) as f64;
     let loaded = visits(server.address, interrupted);
     let hung_up = Instant::now();
@@ -71,17 +75,23 @@ pub fn measure(
     if subject.kind == Kind::Own {
         while gone.is_none() && hung_up.elapsed() < PATIENCE {
             check(interrupted)?;
-            if server.processes(false).0 <= at_rest {
+            if server.children().len() <= at_rest {
                 gone = Some(hung_up.elapsed().as_secs_f64());
             }
             thread::sleep(GLANCE);
         }
     }
-    let zombies = server.processes(true).1;
-    let stopped = server.stop();
+    let zombies = server.children().into_iter().filter(|&pid| is_zombie(pid)).count();
+    let stopping = Instant::now();
+    let stopped = server.end(STOP).map(|_| stopping.elapsed().as_secs_f64());
     let loaded = loaded.unwrap_or([f64::NAN; 2]);
     let reached = reached.as_secs_f64();
     Ok(Some(Row { name: subject.name, held, reached, processes, each, unloaded, loaded, gone, zombies, stopped }))
+}
+
+fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('Z'))
 }
 
 /// Median and 99th percentile of the time that new clients, one after the other, wait for a small page, in seconds.

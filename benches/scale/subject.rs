@@ -2,17 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use crate::{Result, hold};
+use crate::common::{Result, Server, apache_head, find, free_address, mortal, nginx_temporary};
+use crate::hold;
+use crate::limits::{MARGIN, descriptors};
 
 /// A server to be held to the others.
 pub struct Subject {
@@ -112,25 +109,10 @@ fn succeed(command: &mut Command) -> Result<()> {
     }
 }
 
-/// Where in $PATH, or where daemons are that a user's $PATH leaves out, this program is.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-    places.map(|directory| directory.join(program)).find(|path| path.is_file())
-}
-
-/// A running server. It ends with this value, and with this process.
-pub struct Server {
-    child: Child,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
-
 impl Subject {
     /// Starts it, for `count` connections; `None` when it is not installed.
     pub fn start(&self, count: u64, place: &Place) -> Result<Option<Server>> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let address = port.map_err(|error| format!("unable to find a free port: {error}"))?;
+        let address = free_address()?;
         let (directory, root, room) = (&place.directory, &place.root, count + MORE);
         let write = |name: &str, text: String| {
             let path = directory.join(name);
@@ -163,7 +145,7 @@ impl Subject {
                     .arg(write("apache.conf", apache(address, directory, root, room))?);
             }
             _ => {
-                command.arg("-c").arg(write("nginx.conf", nginx(address, directory, root, room))?);
+                command.arg("-c").arg(write("nginx.conf", nginx(address, directory, root, room)?)?);
             }
         }
         let log = directory.join(format!("{}.log", self.name));
@@ -175,92 +157,24 @@ impl Subject {
             let _ = BufReader::new(stdout).read_line(&mut String::new());
         }
         let mut server = Server { child, address };
-        server.wait_until_ready()?;
+        server.wait_until(Duration::from_secs(10), hold::visit)?;
         Ok(Some(server))
     }
 }
 
-impl Server {
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while let Err(error) = hold::visit(self.address) {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("it ended at once: {status}; see its log below {}", env!("CARGO_TARGET_TMPDIR")));
-            }
-            if Instant::now() > deadline {
-                return Err(format!("it does not answer on {}: {error}", self.address));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    /// How many processes it has made that are still there, and how many of them are zombies.
-    pub fn processes(&self, zombies: bool) -> (u64, u64) {
-        let pid = self.child.id();
-        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        let is_zombie = |pid: &&str| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('Z'))
-        };
-        let dead = if zombies { list.split_whitespace().filter(is_zombie).count() } else { 0 };
-        (list.split_whitespace().count() as u64, dead as u64)
-    }
-
-    /// Has it end; how many seconds that took, or `None` if it did not within a minute.
-    pub fn stop(mut self) -> Option<f64> {
-        self.end(Duration::from_secs(60))
-    }
-
-    fn end(&mut self, patience: Duration) -> Option<f64> {
-        let begin = Instant::now();
-        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM).ok()?;
-        while begin.elapsed() < patience {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return Some(begin.elapsed().as_secs_f64());
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        None
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) && self.end(Duration::from_secs(30)).is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// A command that gets SIGTERM when this process dies, however it dies; without util-linux it gets none. It has a process
-/// group of its own, because Apache ends by sending SIGTERM to its whole group.
-fn mortal(program: &Path) -> Command {
-    let mut command = match find("setpriv") {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "TERM", "--"]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    };
-    command.process_group(0);
-    command
-}
-
-fn nginx(address: SocketAddr, directory: &Path, root: &Path, room: u64) -> String {
-    let (directory, root, descriptors) = (directory.display(), root.display(), room + 1000);
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("    {name}_temp_path {directory}/nginx-{name};\n"))
-        .concat();
-    format!(
+fn nginx(address: SocketAddr, directory: &Path, root: &Path, room: u64) -> Result<String> {
+    // Two workers, or as many as may open so many descriptors, though not all have equal parts.
+    let most = descriptors()?;
+    let workers = if room + MARGIN <= most { 2 } else { (2 * room).div_ceil(most) };
+    let (own, temporary) = (most.min(room + MARGIN), nginx_temporary(directory));
+    let (directory, root) = (directory.display(), root.display());
+    Ok(format!(
         "daemon off; user root;
-worker_processes 2;
-worker_rlimit_nofile {descriptors};
+worker_processes {workers};
+worker_rlimit_nofile {own};
 pid {directory}/nginx.pid;
 error_log stderr;
-events {{ worker_connections {room}; }}
+events {{ worker_connections {connections}; accept_mutex on; accept_mutex_delay 5ms; }}
 http {{
     access_log off;
     sendfile on;
@@ -268,28 +182,16 @@ http {{
     types {{ text/html html; }}
 {temporary}    server {{ listen {address} backlog=4096; root {root}; }}
 }}
-"
-    )
+",
+        connections = own - 100
+    ))
 }
 
 fn apache(address: SocketAddr, directory: &Path, root: &Path, room: u64) -> String {
     // Its own bound is 200,000. It makes at most 32 children a second, beyond those that it starts with.
-    let (directory, root, room) = (directory.display(), root.display(), room.min(200_000));
+    let (head, root, room) = (apache_head(address, directory), root.display(), room.min(200_000));
     format!(
-        "ServerRoot {directory}
-ServerName localhost
-DefaultRuntimeDir {directory}
-PidFile {directory}/apache.pid
-ErrorLog {directory}/apache-error.log
-Listen {address}
-ListenBacklog 4096
-User www-data
-Group www-data
-LoadModule mpm_prefork_module /usr/lib/apache2/modules/mod_mpm_prefork.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so
-TypesConfig /dev/null
-AddType text/html .html
+        "{head}ListenBacklog 4096
 ServerLimit {room}
 MaxRequestWorkers {room}
 StartServers 256
