@@ -83,10 +83,13 @@ impl Server {
         let server = &mut self;
         server.await_line();
         let port = server.stdout().trim().parse().expect("a port");
-        // Then it lets go of the descriptor on which it did.
-        let lets_go =
-            |server: &Server| process::descriptors(server.pid()).get(&1).is_none_or(|what| !what.ends_with("stdout"));
-        server.until("its output is closed", lets_go);
+        // Then it lets go of the descriptor on which it did, and waits for clients when it has counted its threads.
+        let waits = |server: &Server| {
+            let descriptors = process::descriptors(server.pid());
+            let lets_go = descriptors.get(&1).is_none_or(|what| !what.ends_with("stdout"));
+            lets_go && process::find(server.pid()).is_none_or(|process| process.state == 'S')
+        };
+        server.until("it waits for clients", waits);
         server.addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
         self
     }

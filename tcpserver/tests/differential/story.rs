@@ -153,13 +153,13 @@ pub fn compile(scratch: &Scratch, rules: &str) -> Option<()> {
 }
 
 fn command(program: &std::path::Path, case: &Case, scratch: &Scratch) -> Command {
-    let mut command = if case.prelude.is_empty() {
-        Command::new(program)
-    } else {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", &format!("{}\nexec \"$@\"", case.prelude), "sh"]).arg(program);
-        shell
-    };
+    // Whoever runs the tests may ignore signals (nohup does), and what is ignored stays so.
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("--default-signal");
+    if !case.prelude.is_empty() {
+        command.args(["/bin/sh", "-c", &format!("{}\nexec \"$@\"", case.prelude), "sh"]);
+    }
+    command.arg(program);
     command.current_dir(scratch.path()).env_clear().env("PATH", "/usr/bin:/bin");
     command.envs(case.env.iter().map(|(name, value)| (name, value)));
     command.args(&case.options).args(case.place.iter().filter(|word| **word != MISSING)).args(&case.program);
