@@ -207,7 +207,8 @@ pub fn option(name: &'static str, value: &'static str, help: &'static str) -> Ar
     Arg::new(name).long(name).value_name(value).help(help).allow_negative_numbers(true)
 }
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
+/// An option without one.
+pub fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 

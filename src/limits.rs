@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use tcpserver::gate::{Cap, Penalty, Prefixes, Rate};
 use tcpserver::lifetime::Lifetime;
 use tcpserver::porter::{Asked, PROXY_TIMEOUT, Policy};
+use tcpserver::resources::ResourceLimit;
 use tcpserver::rules::Rules;
 use tcpserver::{Error, memory, proxy};
 
@@ -20,7 +21,7 @@ use crate::cli::{is_given, option};
 pub const HEADING: &str = "Limits";
 
 /// The names of all, for those who have no use for them.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "per-ip",
     "per-net",
     "rate",
@@ -33,6 +34,7 @@ pub const NAMES: [&str; 15] = [
     "overload",
     "memory-floor",
     "lifetime",
+    "limit",
     "proxy-protocol",
     "proxy-from",
     "proxy-timeout",
@@ -85,6 +87,13 @@ pub fn options() -> Vec<Arg> {
             "End the process of a connection after S seconds, and kill it\nafter GRACE [5] more",
             ValueParser::new(Lifetime::from_str),
         ),
+        read(
+            "limit",
+            "NAME=VALUE",
+            "Limit a resource of each child: as, core, cpu, data, fsize,\nnofile, nproc or stack; may be repeated",
+            ValueParser::new(ResourceLimit::from_str),
+        )
+        .action(ArgAction::Append),
         option(
             "proxy-protocol",
             "WHEN",
@@ -125,6 +134,20 @@ fn memory_floor(matches: &ArgMatches) -> Result<u64, String> {
     }
 }
 
+/// The limits of each child's resources.
+fn resources(matches: &ArgMatches) -> Result<Vec<ResourceLimit>, String> {
+    let limits: Vec<ResourceLimit> = matches.get_many("limit").unwrap_or_default().copied().collect();
+    let typed = matches.get_raw("limit").unwrap_or_default();
+    for (at, (limit, typed)) in limits.iter().zip(typed).enumerate() {
+        let wrong = |why: &str| format!("--limit {}: {why}", typed.to_string_lossy());
+        limit.check_for_handlers().map_err(|why| wrong(&why))?;
+        if limits[..at].iter().any(|other| other.is_same_resource(limit)) {
+            return Err(wrong("it was limited before, choose one"));
+        }
+    }
+    Ok(limits)
+}
+
 /// What was typed, checked.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
@@ -133,6 +156,8 @@ pub struct Limits {
     rejects: bool,
     /// No further child is made while less memory is available, in bytes.
     pub memory_floor: u64,
+    /// What each child may use.
+    pub resources: Vec<ResourceLimit>,
     /// Names and values as they were typed, with defaults where they hold.
     shown: Vec<(&'static str, String)>,
 }
@@ -166,7 +191,7 @@ impl Limits {
         let typed = |name| matches.get_raw(name).unwrap_or_default().map(|value| value.to_string_lossy().into_owned());
         let shown = NAMES.iter().flat_map(|&name| typed(name).map(move |value| (name, value))).collect();
         let rejects = matches.get_one::<String>("overload").is_some_and(|what| what == "reject");
-        Ok(Limits { asked, rejects, memory_floor: memory_floor(matches)?, shown })
+        Ok(Limits { asked, rejects, memory_floor: memory_floor(matches)?, resources: resources(matches)?, shown })
     }
 
     /// What is asked of the supervisor; `refusal` is what it says to whoever is turned away.
@@ -175,6 +200,11 @@ impl Limits {
         policy.gate.refusal = refusal;
         policy.gate.turns_away = self.rejects;
         policy
+    }
+
+    /// Whether children can be given their limits, by the user that we are now.
+    pub fn check_resources(&self) -> Result<(), Error> {
+        self.resources.iter().try_for_each(ResourceLimit::check)
     }
 
     /// Whether the rules can be read, by the user that we are now and in the root that is ours.

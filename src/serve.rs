@@ -65,6 +65,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         if settings.chroot.is_none() {
             // As the user who would serve: root is kept from less.
             confine(&confinement)?;
+            settings.limits.check_resources()?;
             print(&sandbox::describe(settings)?);
         }
         return Ok(ExitCode::SUCCESS);
@@ -90,7 +91,11 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
             Server::adopt(handover.sockets, handover.lent, tuning, limits, log(settings))?
         }
     };
-    server = server.with(settings.limits.policy(settings.protocol.refusal()));
+    server =
+        server.with(settings.limits.policy(settings.protocol.refusal())).limiting(settings.limits.resources.clone());
+    if settings.watching.titles {
+        server = server.titled("tine")?;
+    }
     tell_shortage(settings, &confinement, server.log());
     let manager = Manager::from_environment().unwrap_or_else(|error| {
         server.log().warning(format_args!("{error}"));
@@ -114,6 +119,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
     let mut program_file = None;
     let prepared = (|| {
         confine(&confinement)?;
+        settings.limits.check_resources()?;
         let site = Site::open(settings, user, executable, &types, !executes)?;
         if executes {
             program_file = Some(self::program(settings, &own_path)?);

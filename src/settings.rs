@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use clap::ArgMatches;
 use handlers::Protocol;
+use tcpserver::resources::ResourceLimit;
 use tcpserver::{Address, PoolSize, inherit};
 
 use crate::cli::is_given;
@@ -143,6 +144,10 @@ impl Serve {
         if let Some(name) = limit.filter(|_| self.inetd || self.single) {
             let which = if self.inetd { "--inetd" } else { "--single" };
             return Some(format!("{which} serves one connection: --{name} has no meaning with it"));
+        }
+        if pool && self.reuse != 1 && self.limits.resources.iter().any(ResourceLimit::counts_work) {
+            let why = "--limit cpu counts what a child did for all its clients, and ends it amid the last";
+            return Some(format!("{why}: use it with --reuse 1, or in the modes fork and vfork"));
         }
         if self.inetd {
             let names = ["listen", "backlog", "mode", "max-connections", "drain", "single", "inetd-wait", "exit-idle"];

@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches};
 use tcpserver::window::{QUESTION, Window};
 use tcpserver::{Address, Error};
 
-use crate::cli::{is_given, option};
+use crate::cli::{flag, is_given, option};
 
 /// Under which they stand in the help.
 pub const HEADING: &str = "Watching";
@@ -22,6 +22,7 @@ pub fn options() -> Vec<Arg> {
             "Tell Prometheus how full the service is, at ADDR:PORT or\nunix:PATH; answered without any child",
         )
         .value_parser(ValueParser::new(Address::from_str)),
+        flag("titles", "Show each child's client, and what it does, to ps"),
     ]
 }
 
@@ -29,17 +30,19 @@ pub fn options() -> Vec<Arg> {
 #[derive(Clone, Debug, Default)]
 pub struct Watching {
     metrics: Option<Address>,
+    /// Children tell ps(1) whom they serve.
+    pub titles: bool,
 }
 
 impl Watching {
     /// Takes what was typed.
     pub fn from_matches(matches: &ArgMatches) -> Self {
-        Watching { metrics: matches.get_one("metrics").cloned() }
+        Watching { metrics: matches.get_one("metrics").cloned(), titles: matches.get_flag("titles") }
     }
 
     /// What was typed and has a meaning only where there are children.
     pub fn given(matches: &ArgMatches) -> Option<&'static str> {
-        ["metrics"].into_iter().find(|name| is_given(matches, name))
+        ["metrics", "titles"].into_iter().find(|name| is_given(matches, name))
     }
 
     /// Opens the window that was asked for, or takes over that of the process before us.
@@ -55,6 +58,9 @@ impl Watching {
     pub fn describe(&self, line: &mut dyn FnMut(&str, &dyn std::fmt::Display)) {
         if let Some(address) = &self.metrics {
             line("metrics", address);
+        }
+        if self.titles {
+            line("titles", &true);
         }
     }
 }

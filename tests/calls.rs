@@ -21,8 +21,10 @@ fn site() -> Scratch {
 }
 
 fn traced(mode: Mode, site: &Scratch) -> Option<Traced> {
-    // One child, so that a pool's calls are all its; room for more where children are made for each connection.
+    // One child, so that a pool's calls are all its; room for more where children are made for each connection. That
+    // children tell ps(1) what they do costs no call.
     let mut options = mode.options(if mode.is_prefork() { 1 } else { 8 });
+    options.push("--titles".into());
     if mode.is_prefork() {
         options.extend(["--reuse".into(), "0".into()]);
     }

@@ -240,6 +240,79 @@ fn told(server: &Server, reason: &str) -> u64 {
 }
 
 /// One line each, with what is wrong and how to mend it.
+/// Each child has the limits, the supervisor its own; and who has them can serve.
+#[test]
+fn resources_of_children_are_limited() {
+    let site = site();
+    let limit = ["as=64M", "core=0", "cpu=50", "data=48M", "fsize=1G", "nofile=64", "nproc=100", "stack=1M"];
+    let known = [
+        ("Max address space", 64 << 20),
+        ("Max core file size", 0),
+        ("Max cpu time", 50),
+        ("Max data size", 48 << 20),
+        ("Max file size", 1 << 30),
+        ("Max open files", 64),
+        ("Max processes", 100),
+        ("Max stack size", 1 << 20),
+    ];
+    for (mode, more) in
+        [(Mode::OneShot, &[][..]), (Mode::OneShot, &["--per-ip", "100"]), (Mode::Fork, &[]), (Mode::Vfork, &[])]
+    {
+        let limits = limit.iter().flat_map(|limit| ["--limit", limit]);
+        let options: Vec<&str> = limits.chain(more.iter().copied()).collect();
+        let server = launch::serve(mode, 3, &options, site.path());
+        let mut client = server.connect();
+        client.get("/index.html").expect(200);
+        let of = |pid: u32| fs::read_to_string(format!("/proc/{pid}/limits")).expect("read its limits");
+        let (own, child) = (of(server.pid()), of(server.child_of(&client)));
+        for (name, value) in known {
+            let line = child.lines().find(|line| line.starts_with(name)).expect("a line");
+            // A child that makes no processes has that for its limit, unless it is executed.
+            let value = if name == "Max processes" && mode != Mode::Vfork { 0 } else { value };
+            let values: Vec<&str> = line[name.len()..].split_whitespace().take(2).collect();
+            assert_eq!(values, [value.to_string(), value.to_string()], "{mode:?}: {name}");
+        }
+        assert!(
+            ["67108864", " 50 ", " 64 "].iter().all(|value| !own.contains(value)),
+            "the supervisor's are its own: {own}"
+        );
+    }
+    let server = launch::serve(Mode::Prefork, 2, &["--limit", "nofile=99"], site.path());
+    for child in server.children() {
+        wait_until("a child of a pool has its own", || {
+            fs::read_to_string(format!("/proc/{}/limits", child.pid)).is_ok_and(|l| l.contains(" 99 "))
+        });
+    }
+}
+
+/// A limit that a child could not be given, or could not live with, is told at the start.
+#[test]
+fn limits_that_nobody_can_have_are_refused() {
+    let site = site();
+    for (options, code, says) in [
+        (&["--limit", "nofile=63"][..], 100, "a child cannot serve with 63: 64 or more"),
+        (&["--limit", "as=1M"], 100, "33554432 or more"),
+        (&["--limit", "memory=1M"], 100, "as, core, cpu, data, fsize, nofile, nproc, stack"),
+        (&["--limit", "core=0", "--limit", "core=1"], 100, "--limit core=1: it was limited before"),
+        (&["--limit", "cpu=5"], 100, "--limit cpu counts what a child did for all its clients"),
+        (&["--limit", "core=0", "--inetd"], 100, "--limit has no meaning with it"),
+        (&["--titles", "--single"], 100, "--titles has no meaning with it"),
+        (&["--limit", "nofile=99999999999"], 111, "unable to set the limit nofile: "),
+        (&["--limit", "nofile=99999999999", "--check"], 111, "unable to set the limit nofile: "),
+    ] {
+        let output = common::run(Command::new(common::tine()).arg("serve").args(options).arg(site.path()));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {said}");
+        assert!(said.lines().count() == 1 && said.contains(says), "{options:?}: {said}");
+    }
+    let check = ["serve", "--limit", "core=0", "--limit", "as=1G", "--titles", "--check"];
+    let output = common::run(Command::new(common::tine()).args(check).arg(site.path()));
+    let said = String::from_utf8_lossy(&output.stdout);
+    for line in ["limit: core=0", "limit: as=1G", "titles: true"] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+}
+
 #[test]
 fn contradictions_are_refused() {
     for (words, says) in [

@@ -96,7 +96,7 @@ fn confide(server: &Server) {
 
 #[test]
 fn nothing_of_a_client_is_left_for_the_next() {
-    for options in [&["--quiet"][..], &["--listing", "--sandbox", "off"]] {
+    for options in [&["--quiet"][..], &["--listing", "--sandbox", "off"], &["--titles"]] {
         let (_site, server) = pool(options);
         let child = server.children()[0].pid;
         confide(&server);

@@ -1,8 +1,9 @@
 //! Promise: `tine status` shows what each child does, reads the service's memory without its having any part in it, and
-//! trusts none of it.
+//! trusts none of it; with `--titles`, `ps` shows it too.
 
 mod common;
 
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -66,6 +67,82 @@ fn in_the_other_modes_the_supervisor_knows_the_client() {
         drop(client);
         wait_until("it is reaped", || of(&server, &["--once"]).contains("children 0/3"));
     }
+}
+
+/// What ps shows of the children.
+fn ps(server: &Server) -> Vec<String> {
+    let output = common::run(Command::new("ps").args(["-o", "args=", "--ppid", &server.pid().to_string()]));
+    String::from_utf8(output.stdout).expect("text").lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// The command of `tine serve`, started with an environment of so many bytes.
+fn titled(options: &[String], environment: usize, root: &Scratch) -> Server {
+    // On a busy machine a held connection may idle long.
+    let more = ["--titles", "--idle-timeout", "120", "--header-timeout", "120"].map(String::from);
+    let options: Vec<String> = options.iter().cloned().chain(more).collect();
+    let mut command = launch::serve_command(&options, root.path());
+    command.env_clear().env("X", "x".repeat(environment));
+    Server::ready(command)
+}
+
+#[test]
+fn ps_shows_each_child_and_its_client() {
+    let site = site();
+    // Too much for any buffer of the kernel's.
+    File::create(site.join("large")).and_then(|file| file.set_len(64 << 20)).expect("make a large file");
+    for (mode, more) in [
+        (Mode::Prefork, &["--reuse", "0"][..]),
+        (Mode::Prefork, &["--per-ip", "10"]),
+        (Mode::OneShot, &[]),
+        (Mode::Fork, &[]),
+    ] {
+        let options: Vec<String> = mode.options(2).into_iter().chain(more.iter().map(|&word| word.into())).collect();
+        let server = titled(&options, 300, &site);
+        let shows = |what: &str, title: &str| wait_until(what, || ps(&server).iter().any(|line| line == title));
+        let idle = if mode.is_prefork() { 2 } else { 0 };
+        wait_until("all say that they idle", || ps(&server) == vec!["tine: idle"; idle]);
+        let mut client = server.connect();
+        let name = client.name();
+        client.get("/small.txt").expect(200);
+        shows("it is kept", &format!("tine: {name} kept"));
+        client.send("GET /");
+        shows("it is heard", &format!("tine: {name} reading"));
+        client.send("large?secret=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        shows("it is answered", &format!("tine: {name} answering GET /large"));
+        drop(client);
+        wait_until("nothing of it stays", || ps(&server) == vec!["tine: idle"; idle]);
+    }
+}
+
+/// A title has room in the place of arguments and environment, however much that is, and is cut beyond it.
+#[test]
+fn a_title_fits_its_place() {
+    let site = site();
+    let long =
+        ["--header", "X-Long: as long as a line of this file, so that many of them are a long command line"].repeat(8);
+    for (environment, more) in [(0, &[][..]), (20_000, &[]), (0, &long)] {
+        let options: Vec<String> =
+            Mode::Prefork.options(1).into_iter().chain(more.iter().map(|&word| word.into())).collect();
+        let server = titled(&options, environment, &site);
+        wait_until("it idles", || ps(&server) == ["tine: idle"]);
+        let mut client = server.connect();
+        for length in [1, 100, 3000] {
+            client.get(&format!("/{}", "z".repeat(length))).expect(404);
+        }
+        wait_until("it is kept", || ps(&server) == [format!("tine: {} kept", client.name())]);
+        drop(client);
+        wait_until("it idles again", || ps(&server) == ["tine: idle"]);
+    }
+}
+
+#[test]
+fn an_executed_handler_is_named_after_its_client() {
+    let site = site();
+    let server = titled(&Mode::Vfork.options(3), 0, &site);
+    let mut client = server.connect();
+    client.get("/small.txt").expect(200);
+    let title = format!("tine-http: {} ", client.name());
+    assert!(ps(&server)[0].starts_with(&title), "{:?}", ps(&server));
 }
 
 #[test]

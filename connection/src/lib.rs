@@ -14,6 +14,7 @@ mod pressure;
 mod program;
 mod progress;
 mod reader;
+mod title;
 
 pub use alarm::Alarm;
 pub use endpoint::Endpoint;
@@ -21,6 +22,7 @@ pub use pressure::{Demand, Need, Pressure};
 pub use program::{Programs, Script, Started};
 pub use progress::{LINE, Progress, Stage};
 pub use reader::{Lost, Reader};
+pub use title::Title;
 
 /// A descriptor number. A newtype of our own, because without `std` there is no type that both sides know: rustix's
 /// `BorrowedFd` is the standard library's only when rustix is built with it.
@@ -61,6 +63,8 @@ pub struct Host<'a> {
     pub programs: Option<Programs>,
     /// Where the handler tells what it does, if somebody may look.
     pub progress: Option<&'a Progress>,
+    /// Where the same is told to everybody, if that is wanted.
+    pub title: Option<&'a Title<'a>>,
     /// What is known of whoever reads the log.
     pub reader: &'a Reader<'a>,
 }
@@ -77,6 +81,26 @@ impl Host<'_> {
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.pressure.is_leaving() || self.is_needed()
+    }
+
+    /// Tells those who look: this request is answered now.
+    pub fn tell_request(&self, line: &[u8]) {
+        if let Some(progress) = self.progress {
+            progress.request(line);
+        }
+        if let Some(title) = self.title {
+            title.request(line);
+        }
+    }
+
+    /// Tells those who look what is done now.
+    pub fn tell_stage(&self, stage: Stage) {
+        if let Some(progress) = self.progress {
+            progress.enter(stage);
+        }
+        if let Some(title) = self.title {
+            title.enter(stage);
+        }
     }
 
     fn is_needed(&self) -> bool {

@@ -130,6 +130,7 @@ pub fn serve(settings: &Settings<'_>, plan: &Plan) -> Told {
             demand: None,
             programs,
             progress: None,
+            title: None,
             reader: &Reader::new(&lost, false),
         },
     };

@@ -41,7 +41,16 @@ fn serve(service: &mut Service<'_>, pressure: &Pressure, requests: &str) -> (Str
     let unknown = Endpoint::UNKNOWN;
     let lost = Lost::new();
     let reader = Reader::new(&lost, false);
-    let host = Host { now, alarm: &alarm, pressure, demand: None, programs: None, progress: None, reader: &reader };
+    let host = Host {
+        now,
+        alarm: &alarm,
+        pressure,
+        demand: None,
+        programs: None,
+        progress: None,
+        title: None,
+        reader: &reader,
+    };
     let connection = Connection { input: fd, output: fd, peer: unknown, local: unknown, log: None, host: &host };
     let outcome = service.serve(&connection);
     drop(theirs);

@@ -1,4 +1,4 @@
-//! Resource limits of programs (setrlimit(2)): the supervisor keeps its own.
+//! Resource limits of children (setrlimit(2)): the supervisor keeps its own.
 
 use std::str::FromStr;
 
@@ -28,6 +28,11 @@ const KINDS: [Kind; 8] = [
     Kind { name: "nproc", resource: Resource::RLIMIT_NPROC, least: 0, bytes: false },
     Kind { name: "stack", resource: Resource::RLIMIT_STACK, least: 64 << 10, bytes: true },
 ];
+
+/// What a handler needs at least, beyond what any program does: sockets and the files that it sends, a stack of which
+/// what clients left is wiped, and the memory that it is copied with.
+const HANDLERS: [(Resource, u64); 3] =
+    [(Resource::RLIMIT_AS, 32 << 20), (Resource::RLIMIT_NOFILE, 64), (Resource::RLIMIT_STACK, 1 << 20)];
 
 /// One limit, soft and hard: the program cannot raise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +76,23 @@ impl ResourceLimit {
             setrlimit(self.resource, soft, hard).map_err(|error| Error::os("restore the limit", name, error))?;
         }
         Ok(())
+    }
+
+    /// Whether a handler of ours can serve with it.
+    ///
+    /// # Errors
+    /// What it needs, for a message.
+    pub fn check_for_handlers(&self) -> Result<(), String> {
+        match HANDLERS.iter().find(|&&(resource, least)| resource == self.resource && self.value < least) {
+            Some((_, least)) => Err(format!("a child cannot serve with {}: {least} or more", self.value)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it ends a process that has worked for long, however many clients that was for.
+    #[must_use]
+    pub fn counts_work(&self) -> bool {
+        self.resource == Resource::RLIMIT_CPU
     }
 
     /// Whether both limit the same.

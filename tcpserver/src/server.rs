@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use connection::{Fd, Handler, Host, Lost, Outcome, Reader};
+use connection::{Fd, Handler, Host, Lost, Outcome, Reader, Title};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::Builder;
@@ -14,6 +14,7 @@ use crate::listen::{Address, Listener, Tuning};
 use crate::log::{Log, is_file};
 use crate::memory::Floor;
 use crate::porter::{self, Porter};
+use crate::resources::ResourceLimit;
 use crate::restart::Restart;
 use crate::sandbox::Sandbox;
 use crate::scoreboard::{Board, Books, Slot};
@@ -53,6 +54,9 @@ pub struct Server {
     floor: Option<Floor>,
     policy: porter::Policy,
     sandbox: Option<Rc<Sandbox>>,
+    resources: Vec<ResourceLimit>,
+    /// Where a child tells ps(1) what it does.
+    title: Option<Title<'static>>,
     window: Option<Window>,
     log: Log,
 }
@@ -114,6 +118,27 @@ impl Server {
         Server { sandbox, ..self }
     }
 
+    /// Limits the resources of each child.
+    #[must_use]
+    pub fn limiting(self, resources: Vec<ResourceLimit>) -> Self {
+        Server { resources, ..self }
+    }
+
+    /// Has each child tell ps(1) whom it serves, and a handler that is called what it does for them: the command line that
+    /// is shown there begins with `name`.
+    ///
+    /// # Errors
+    /// /proc is not mounted.
+    pub fn titled(self, name: &'static str) -> Result<Self, Error> {
+        match sys::title_space() {
+            Ok(space) => Ok(Server { title: Some(Title::new(name.as_bytes(), space)), ..self }),
+            Err(error) => {
+                self.abandon();
+                Err(Error::os("find", "the memory for titles", error).remedy("mount /proc, or leave titles out"))
+            }
+        }
+    }
+
     /// A server over sockets that listen already.
     pub(crate) fn over(listeners: Vec<Listener>, limits: Limits, mut log: Log) -> Self {
         let floor = Floor::open(limits.memory_floor).unwrap_or_else(|error| {
@@ -121,7 +146,8 @@ impl Server {
             log.warning(format_args!("unable to open /proc/meminfo: {why}: no memory is kept free (mount /proc)"));
             None
         });
-        Server { listeners, limits, floor, policy: porter::Policy::default(), sandbox: None, window: None, log }
+        let (policy, sandbox, resources, title, window) = (porter::Policy::default(), None, Vec::new(), None, None);
+        Server { listeners, limits, floor, policy, sandbox, resources, title, window, log }
     }
 
     /// The listening sockets.
@@ -178,13 +204,15 @@ impl Server {
         self.log.tell_for(lost);
         let reader = Reader::new(lost, log_is_file(access_log));
         let board = self.board(&mode)?;
-        let host = Host { progress: board.and_then(Board::own).map(Slot::progress), ..child_host(&alarm, &reader) };
-        let (sandbox, private) = (self.sandbox.as_deref(), Private::new());
-        let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox, private };
+        let (progress, title) = (board.and_then(Board::own).map(Slot::progress), self.title.as_ref());
+        let host = Host { progress, title, ..child_host(&alarm, &reader) };
+        let (sandbox, resources, private) = (self.sandbox.as_deref(), &*self.resources, Private::new());
+        let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox, resources, private };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
             Mode::Vfork(program) => {
-                (Crew::Vfork(Box::new(program.prepare(&signals, self.log.sink()))), self.limits.connections)
+                let program = program.titled(title.is_some());
+                (Crew::Vfork(Box::new(program.prepare(&signals, resources, self.log.sink()))), self.limits.connections)
             }
             Mode::Ucspi(service) => {
                 (Crew::Ucspi(Box::new(service.prepare(&signals, self.log.sink()))), self.limits.connections)

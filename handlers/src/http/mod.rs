@@ -38,7 +38,7 @@ pub use cache::{Cache, Full, Keep, Kept};
 pub use log::LogFormat;
 pub use made::Made;
 
-use connection::{Connection, Handler, Outcome, Progress as Told, Stage, Time};
+use connection::{Connection, Handler, Host, Outcome, Stage, Time};
 use rustix::fd::OwnedFd;
 
 use crate::io::{Failure, Read, Stream, after};
@@ -203,7 +203,7 @@ impl<K: Keep> Http<'_, K> {
                         // The deadline was for the head: the answer has its own.
                         stream.allow(stream.now(), &self.site.settings);
                     }
-                    tell::<K>(stream, |told| told.request(request.line));
+                    tell::<K>(stream, |host| host.tell_request(request.line));
                     let answer = answer::answer(&self.site, &mut self.kept, stream, path, &request);
                     let now = stream.now();
                     self.record(stream, &answer, Some(&request), now.micros_since(progress.began));
@@ -216,7 +216,7 @@ impl<K: Keep> Http<'_, K> {
                     stream.allow(now, &self.site.settings);
                     let deadline = after(now, self.site.settings.idle_timeout);
                     *progress = Progress { began: now, deadline, partial: false, idle: true };
-                    tell::<K>(stream, |told| told.enter(Stage::Kept));
+                    tell::<K>(stream, |host| host.tell_stage(Stage::Kept));
                     continue;
                 }
                 Err(NoRequest::Partial) if receiver.is_full() && !receiver.is_largest() => return None,
@@ -239,7 +239,7 @@ impl<K: Keep> Http<'_, K> {
             } else if !progress.partial {
                 // Part of a head: what is still to come must come before a time that no trickle puts off.
                 progress.partial = true;
-                tell::<K>(stream, |told| told.enter(Stage::Reading));
+                tell::<K>(stream, |host| host.tell_stage(Stage::Reading));
                 if progress.idle {
                     progress.deadline = after(progress.began, self.site.settings.header_timeout);
                 }
@@ -299,9 +299,9 @@ impl<K: Keep> Http<'_, K> {
 }
 
 /// Tells those who may look what is done now.
-fn tell<K: Keep>(stream: &Stream<'_>, what: impl FnOnce(&Told)) {
-    if let (true, Some(told)) = (K::TELLS, stream.host.progress) {
-        what(told);
+fn tell<K: Keep>(stream: &Stream<'_>, what: impl FnOnce(&Host<'_>)) {
+    if K::TELLS {
+        what(stream.host);
     }
 }
 

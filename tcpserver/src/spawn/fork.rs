@@ -45,6 +45,7 @@ fn serve(
     porter.descriptors().for_each(sys::close);
     nest.enter_sandbox();
     let connection = admit::connection(from, admitted, nest.access_log, nest.host);
+    nest.host.title.inspect(|title| title.serve(&connection.peer));
     // The kernel closes the connection.
     sys::exit(handler.serve(&connection).status())
 }

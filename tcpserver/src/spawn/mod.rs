@@ -19,6 +19,7 @@ use connection::{Alarm, Handler, Host, Outcome, Reader};
 pub use spares::PoolSize;
 pub use vfork::Program;
 
+use crate::resources::ResourceLimit;
 use crate::sandbox::Sandbox;
 use crate::scoreboard::{Board, Manner};
 use crate::{signals, sys, ucspi};
@@ -65,7 +66,8 @@ impl Mode<'_> {
 #[must_use]
 pub fn child_host<'a>(alarm: &'a Alarm, reader: &'a Reader<'a>) -> Host<'a> {
     let programs = Some(sys::PROGRAMS);
-    Host { now: alarm.clock(), alarm, pressure: signals::pressure(), demand: None, programs, progress: None, reader }
+    let (now, pressure) = (alarm.clock(), signals::pressure());
+    Host { now, alarm, pressure, demand: None, programs, progress: None, title: None, reader }
 }
 
 /// The alarm clock of this process, not set. `fresh` says that the process serves one connection: then time is asked of
@@ -86,6 +88,8 @@ pub(crate) struct Nest<'a> {
     pub(crate) board: Option<&'static Board>,
     /// What children are kept from.
     pub(crate) sandbox: Option<&'a Sandbox>,
+    /// How much they may use.
+    pub(crate) resources: &'a [ResourceLimit],
     pub(crate) private: Private,
 }
 
@@ -98,9 +102,15 @@ impl Nest<'_> {
         self.private.close();
     }
 
-    /// In a fresh child: enters the sandbox, if there is one. A child that cannot ends.
+    /// In a child of a pool: its title says that it waits for a connection.
+    pub(crate) fn idle(&self) {
+        self.host.title.inspect(|title| title.idle());
+    }
+
+    /// In a fresh child: takes its limits, and enters the sandbox if there is one. A child that cannot ends.
     pub(crate) fn enter_sandbox(&self) {
-        if self.sandbox.is_some_and(|sandbox| !sandbox.enter()) {
+        let limited = self.resources.iter().all(|limit| sys::limit(limit.raw()).is_ok());
+        if !limited || self.sandbox.is_some_and(|sandbox| !sandbox.enter()) {
             sys::exit(Outcome::Fault.status());
         }
     }

@@ -184,6 +184,7 @@ impl Work<'_> {
             hatch.close_the_rest(listeners);
         }
         nest.enter_sandbox();
+        nest.idle();
         let mut left = reuse;
         loop {
             left = left.wrapping_sub(1);
@@ -211,6 +212,7 @@ impl Work<'_> {
         nest.host.pressure.take_another();
         let host = Host { demand: Some(notices.demand()), ..*nest.host };
         let connection = admit::connection(listener, &admitted, nest.access_log, &host);
+        host.title.inspect(|title| title.serve(&connection.peer));
         let outcome = handler.serve(&connection);
         // The last one is closed by the kernel; and a process in which something failed is not trusted with another.
         if last || outcome == Outcome::Fault {
@@ -218,6 +220,7 @@ impl Work<'_> {
         }
         drop(admitted);
         slot.end();
+        nest.idle();
         notices.give();
         if let Some(hatch) = hatch {
             hatch.done();

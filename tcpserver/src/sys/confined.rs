@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
+use libc::c_int;
 use nix::errno::Errno;
 
 use super::raw;
@@ -17,12 +18,16 @@ pub fn enter_landlock(rules: &OwnedFd) -> bool {
     entered.is_ok()
 }
 
+/// Limits a resource of this process: the number of the resource, and both limits (setrlimit(2)). The error is errno.
+pub fn limit((resource, limits): (u32, [u64; 2])) -> Result<(), c_int> {
+    let arguments = [0, resource as usize, limits.as_ptr() as usize, 0, 0];
+    // SAFETY: prlimit64 reads a struct rlimit64, which is two 64-bit numbers, and writes nothing.
+    unsafe { raw::call(libc::SYS_prlimit64, arguments) }.map(drop)
+}
+
 /// No processes are made by this one any more (RLIMIT_NPROC, which holds for everybody but root).
 pub fn forbid_processes() -> bool {
-    let none = [0u64; 2];
-    let arguments = [0, libc::RLIMIT_NPROC as usize, none.as_ptr() as usize, 0, 0];
-    // SAFETY: prlimit64 reads a struct rlimit64, which is two 64-bit numbers, and writes nothing.
-    unsafe { raw::call(libc::SYS_prlimit64, arguments) }.is_ok()
+    limit((libc::RLIMIT_NPROC, [0; 2])).is_ok()
 }
 
 /// Tries to make a process. It ends at once.

@@ -88,8 +88,12 @@ impl CStrings {
         }
     }
 
+    /// The first string; empty if there is none.
+    pub fn first(&self) -> &[u8] {
+        self.iter().next().unwrap_or_default()
+    }
+
     /// The strings, up to their zeroes.
-    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.starts.iter().map(|&start| self.text[start..].split(|&byte| byte == 0).next().unwrap_or_default())
     }
@@ -410,9 +414,8 @@ unsafe fn enter(
         }
         let mask = ptr::from_ref(common.mask.as_ref()) as usize;
         raw::call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, mask, 0, 8, 0]).map_err(set_up)?;
-        for (resource, limit) in common.limits {
-            let arguments = [0, *resource as usize, limit.as_ptr() as usize, 0, 0];
-            raw::call(libc::SYS_prlimit64, arguments).map_err(|errno| (Step::Limit, errno))?;
+        for &limit in common.limits {
+            super::limit(limit).map_err(|errno| (Step::Limit, errno))?;
         }
         let mut because = libc::ENOENT;
         for path in common.paths {

@@ -14,6 +14,7 @@ mod shared;
 mod sink;
 mod stack;
 mod table;
+mod title;
 mod vdso;
 
 use std::io;
@@ -24,7 +25,9 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-pub use confined::{attempt_execute, attempt_fork, attempt_look, attempt_signal, enter_landlock, forbid_processes};
+pub use confined::{
+    attempt_execute, attempt_fork, attempt_look, attempt_signal, enter_landlock, forbid_processes, limit,
+};
 use connection::{Clock, Fd, Lost, Pressure, Time};
 pub use descriptor::duplicate;
 pub use exec::{CStrings, Common, Launcher, Line, Orders, Step};
@@ -40,6 +43,7 @@ pub use shared::Shared;
 pub use sink::{Beginnings, Sink, is_file};
 pub use stack::wipe_stack;
 pub use table::{Table, counters};
+pub use title::title_space;
 pub use vdso::keep_time_pages;
 
 /// clock_gettime(2); glibc answers from the vDSO, without a system call.

@@ -3,7 +3,6 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -23,6 +22,7 @@ use crate::rules::reason::reason;
 use crate::rules::{Client, Decision, RuleFile};
 use crate::signals::Signals;
 use crate::spawn::Nest;
+use crate::spawn::vfork::title;
 use crate::sys::{self, CStrings, Common, Forked, Launcher, Orders, Peer, Sink, Step};
 
 /// How ucspi-tcp says that a client is not served although nobody turned it away.
@@ -125,14 +125,14 @@ impl Door {
                 Forked::Child => self.look_up(nest, (listeners, porter), lookup, (local, remote), socket),
             };
         }
-        let (base, judge, titled, program) = (self.base, &mut self.judge, &self.titled, &self.program);
+        let (base, judge, titled) = (self.base, &mut self.judge, &self.titled);
         let known = Known { local_name: self.local_name.as_deref(), ..Known::default() };
         self.launcher.start(&nest.one_thread, socket, |orders| {
             let view = judge.view(local, remote);
             judge.greet(orders, &view);
             orders.environment.truncate(base);
             if let Some(arguments) = titled {
-                title(orders, arguments, program, remote);
+                title(orders, arguments, remote);
             }
             judge.decide(orders, &view, remote, &known);
         })
@@ -171,7 +171,7 @@ impl Door {
         porter.descriptors().for_each(sys::close);
         let mut orders = Orders::default();
         if let Some(arguments) = &self.titled {
-            title(&mut orders, arguments, &self.program, remote);
+            title(&mut orders, arguments, remote);
         }
         let view = self.judge.view(local, remote);
         self.judge.greet(&mut orders, &view);
@@ -200,15 +200,6 @@ impl Door {
         }
         sys::exit(Outcome::Fault.status())
     }
-}
-
-/// Has the program's first argument tell whom it serves: `NAME: CLIENT`, as titles of processes commonly do.
-fn title(orders: &mut Orders, arguments: &CStrings, program: &OsStr, remote: Peer) {
-    let titled = orders.arguments.get_or_insert_with(|| arguments.clone());
-    titled.truncate(arguments.len());
-    let client =
-        remote.map_or_else(|| "unix".into(), |peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string());
-    titled.put_first(&[program.as_bytes(), b": ", client.as_bytes()]);
 }
 
 /// A line that a child writes.

@@ -94,6 +94,7 @@ pub(crate) fn run<P: Open<'static>>(stack: Stack) -> ! {
             demand: None,
             programs: P::RUNS_PROGRAMS.then_some(keep::PROGRAMS),
             progress: None,
+            title: None,
             reader: &reader,
         },
     };
