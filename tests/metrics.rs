@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use common::{Client, Mode, Scratch, Server, launch, peer, process, wait_until};
 use nix::sys::signal::Signal;
@@ -19,9 +21,11 @@ fn site() -> Scratch {
 
 /// A service that can be asked, and where.
 fn start(mode: Mode, children: u32, more: &[&str], site: &Scratch) -> (Server, SocketAddr) {
-    let mut options = mode.options(children);
+    start_with([mode.options(children), more.iter().map(|&option| option.into()).collect()].concat(), site)
+}
+
+fn start_with(mut options: Vec<String>, site: &Scratch) -> (Server, SocketAddr) {
     options.extend(["--metrics".into(), "127.0.0.1:0".into()]);
-    options.extend(more.iter().map(|&option| option.into()));
     let server = Server::ready(launch::serve_command(&options, site.path()));
     let said = server.log();
     let url = said.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("where the page is");
@@ -114,6 +118,71 @@ fn a_full_service_tells_so() {
     assert_eq!(sample(metrics, "tine_children_spare_fewest"), 0.0);
     wait_until("time at the limit is counted", || sample(metrics, "tine_full_seconds_total") > 0.0);
     assert_eq!(sample(metrics, "tine_spawn_seconds_count"), 2.0);
+}
+
+/// What every mode tells, and what is absent where nobody knows it.
+#[test]
+fn each_mode_tells_how_full_it_is() {
+    let site = site();
+    let following = ["--min-spare", "2", "--max-spare", "2", "--max-children", "2"];
+    for (mode, more) in [
+        (Some(Mode::Prefork), &[][..]),
+        (None, &following[..]),
+        (Some(Mode::Prefork), &["--per-ip", "100"]),
+        (Some(Mode::OneShot), &[]),
+        (Some(Mode::OneShot), &["--per-ip", "100"]),
+        (Some(Mode::Fork), &[]),
+        (Some(Mode::Vfork), &[]),
+    ] {
+        let case = format!("{mode:?} {more:?}");
+        let mut options = mode.map_or_else(Vec::new, |mode| mode.options(2));
+        // On a busy machine a held connection may idle long.
+        options.extend(more.iter().chain(&["--idle-timeout", "120"]).map(|&word| word.to_owned()));
+        let (server, metrics) = start_with(options, &site);
+        let is_pool = mode.is_none_or(Mode::is_prefork);
+        let (state, rest) = if is_pool { ("idle", 2.0) } else { ("serving", 0.0) };
+        let at_rest = || sample(metrics, &format!("tine_children{{state=\"{state}\"}}")) == rest;
+        wait_until("it rests", at_rest);
+        let mut held: Vec<Client> = (0..2).map(|_| server.connect()).collect();
+        held.iter_mut().for_each(|client| drop(client.get("/small.txt").expect(200)));
+        wait_until("time at the limit is counted", || sample(metrics, "tine_full_seconds_total") > 0.0);
+        assert_eq!(sample(metrics, "tine_children_spare_fewest"), 0.0, "{case}");
+        drop(held);
+        wait_until("all have left", at_rest);
+        let full = sample(metrics, "tine_full_seconds_total");
+        thread::sleep(Duration::from_millis(20));
+        assert_eq!(sample(metrics, "tine_full_seconds_total"), full, "{case}: the time has ended");
+        // Between two pages: one child is taken and comes back, or another for it.
+        let mut client = server.connect();
+        client.get("/small.txt").expect(200);
+        drop(client);
+        let pid = server.pid().to_string();
+        let ended = if is_pool { "children 2/2: 2 idle" } else { "children 0/2" };
+        wait_until("it rests again", || {
+            let output = common::run(Command::new(common::tine()).args(["status", "--once", &pid]));
+            String::from_utf8_lossy(&output.stdout).contains(ended)
+        });
+        let page = page(metrics);
+        let told = samples(&page);
+        assert_eq!(told["tine_children_spare_fewest"], 1.0, "{case}: the fewest since the last page");
+        assert_eq!(told["tine_connections_total"], 3.0, "{case}");
+        assert!(told["tine_spawn_seconds_count"] >= 2.0, "{case}");
+        assert!(told.keys().any(|name| name.starts_with("tine_queue_length{")), "{case}");
+        let counts = ["tine_requests_total", "tine_sent_bytes_total"].map(|name| told.get(name).copied());
+        assert!(if is_pool { counts[0] == Some(3.0) } else { counts == [None; 2] }, "{case}: {counts:?}");
+    }
+}
+
+#[test]
+fn refusals_are_told_by_their_reason_in_each_mode() {
+    let site = site();
+    for mode in Mode::ALL {
+        let (server, metrics) = start(mode, 3, &["--per-ip", "1", "--idle-timeout", "120"], &site);
+        let mut client = server.connect();
+        client.get("/small.txt").expect(200);
+        server.connect().get("/small.txt").expect(503);
+        assert_eq!(sample(metrics, "tine_refused_total{reason=\"per-ip\"}"), 1.0, "{mode:?}");
+    }
 }
 
 /// Places are few: whoever sits on one without a word is driven out, and costs nobody anything.

@@ -90,7 +90,7 @@ pub fn table(service: &Service) -> String {
     let full = counters.time_full(now) / 1_000_000;
     let done =
         |at: usize| children.iter().fold(counters.retired[at].get(), |sum, child| sum.saturating_add(child.done[at]));
-    let (made, accepted) = (counters.made.get(), counters.accepted.get().saturating_add(done(0)));
+    let (made, accepted) = (counters.made.get(), header.connections(done(0)));
     say(format_args!(
         "children made {made}, killed {killed}; accepted {accepted}, refused {refused}; at the limit {full} s\n"
     ));

@@ -72,7 +72,8 @@ impl Metrics {
         counters.idle(room);
         let fewest = counters.fewest_idle.get();
         counters.fewest_idle.set(room);
-        let help = "The fewest children that were seen idle, or could still be made, since the last page.";
+        let help =
+            "The fewest children of a pool that were idle, or else that could still be made, since the last page.";
         page.one("children_spare_fewest", "gauge", help, &fewest);
         let full = Seconds(counters.time_full(now));
         page.one("full_seconds_total", "counter", "Time that was spent at the limit.", &full);
@@ -106,8 +107,7 @@ impl Metrics {
         for (reason, count) in REFUSALS.iter().zip(&counters.refused) {
             page.sample("refused_total", &[("reason", reason)], &count.get());
         }
-        let connections = if known.start == 0 { sums[0] } else { counters.accepted.get() };
-        page.one("connections_total", "counter", "Connections that were accepted.", &connections);
+        page.one("connections_total", "counter", "Connections that were accepted.", &header.connections(sums[0]));
         if known.start == 0 {
             page.one("requests_total", "counter", "Requests, as children tell.", &sums[1]);
             page.one("sent_bytes_total", "counter", "Bytes to clients, as children tell.", &sums[2]);

@@ -225,6 +225,9 @@ impl Server {
         // A pool's children accept for themselves, and nobody can stand before them, unless that is asked for.
         let accept_for_themselves = matches!(crew, Crew::Pool(_)) && !self.policy.decides();
         let handed = matches!(crew, Crew::Pool(_)) && self.policy.decides();
+        if let Some(board) = board.filter(|_| !accept_for_themselves) {
+            board.header().set_accepts();
+        }
         let handed = handed.then(|| Handed::new(limit as u32, &self.listeners)).transpose()?;
         // The children of a pool wait in accept(2) itself when there is one socket: that one is left to block.
         let blocks = accept_for_themselves && self.listeners.len() == 1;

@@ -208,6 +208,7 @@ impl<'a> Supervisor<'a> {
     fn wait(&mut self) -> ([bool; MOST_LISTENERS], bool) {
         self.log.flush();
         let now = sys::micros();
+        self.note_level(now);
         let room = !self.children_accept() && self.has_room(now) && !self.lull.is_on(now) && self.waiting.is_none();
         self.hurried = self.hurried && room;
         let full = !self.hold.is_on(now) && self.is_full_for_good();

@@ -47,17 +47,10 @@ impl Books {
         }
     }
 
-    /// A child was made at `now` for a client that the supervisor accepted, one of `live`; making it began at `before`.
-    /// Says its place.
-    pub(crate) fn began(
-        &mut self,
-        (pid, peer): (i32, Peer),
-        (live, limit): (usize, usize),
-        before: u64,
-        now: u64,
-    ) -> u32 {
+    /// A child was made at `now` for a client that the supervisor accepted; making it began at `before`. Says its place.
+    pub(crate) fn began(&mut self, (pid, peer): (i32, Peer), before: u64, now: u64) -> u32 {
         self.took(before, now);
-        self.counters.began(live, limit, now);
+        self.counters.made.add(1);
         if self.board.is_none() {
             return 0;
         }
@@ -73,7 +66,7 @@ impl Books {
 
     /// A child was reaped, `age` microseconds old.
     pub(crate) fn ended(&mut self, child: &Child, ended: &Ended, age: u64) {
-        self.counters.ended(ended, child.started.saturating_add(age));
+        self.counters.ended(ended);
         let Some(board) = self.board else { return };
         if let Some(row) = self.row(child.slot) {
             row.end();

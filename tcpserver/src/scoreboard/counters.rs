@@ -90,7 +90,7 @@ pub struct Counters {
     pub full: Count,
     /// See there.
     pub full_since: Count,
-    /// The fewest children that were idle, or could be made, since that was last asked.
+    /// The fewest children of a pool that were idle, or else the fewest that could be made, since that was last asked.
     pub fewest_idle: Count,
     /// Times that files were read anew, and that this failed.
     pub reloads: [Count; 2],
@@ -121,17 +121,20 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// A child was made at `now`, of `live` now.
-    pub(crate) fn began(&self, live: usize, limit: usize, now: u64) {
-        self.made.add(1);
-        self.idle((limit.saturating_sub(live)) as u64);
-        if live >= limit && self.full_since.get() == 0 {
-            self.full_since.set(now);
+    /// Whether the limit is reached at `now`.
+    pub(crate) fn level(&self, is_full: bool, now: u64) {
+        match (is_full, self.full_since.get()) {
+            (true, 0) => self.full_since.set(now),
+            (false, since) if since != 0 => {
+                self.full.add(now.saturating_sub(since));
+                self.full_since.set(0);
+            }
+            _ => {}
         }
     }
 
-    /// A child was reaped: there is room.
-    pub(crate) fn ended(&self, ended: &Ended, now: u64) {
+    /// A child was reaped.
+    pub(crate) fn ended(&self, ended: &Ended) {
         match ended.fate() {
             Fate::Killed(signal) => {
                 let at = usize::try_from(signal).unwrap_or_default();
@@ -140,11 +143,6 @@ impl Counters {
             Fate::Exited(status) if status == Outcome::Served.status() => self.exits[0].add(1),
             Fate::Exited(status) if status == Outcome::Refused.status() => self.exits[1].add(1),
             Fate::Exited(_) => self.exits[2].add(1),
-        }
-        let since = self.full_since.get();
-        if since != 0 {
-            self.full.add(now.saturating_sub(since));
-            self.full_since.set(0);
         }
     }
 
@@ -176,7 +174,7 @@ mod tests {
     fn ends_are_told_apart() {
         let counters = Counters::default();
         for status in [0, 0, 100 << 8, 111 << 8, 3 << 8, 11, 128 + 6, 64] {
-            counters.ended(&ended(status), 5);
+            counters.ended(&ended(status));
         }
         assert_eq!(counters.exits.each_ref().map(Count::get), [2, 1, 2]);
         assert_eq!((counters.signals[11].get(), counters.signals[6].get(), counters.signals[64].get()), (1, 1, 1));
@@ -185,14 +183,16 @@ mod tests {
     #[test]
     fn time_at_the_limit_is_added_up() {
         let counters = Counters::default();
-        counters.began(1, 2, 10);
+        counters.level(false, 10);
         assert_eq!(counters.time_full(20), 0);
-        counters.began(2, 2, 20);
-        counters.began(2, 2, 30);
+        counters.level(true, 20);
+        counters.level(true, 30);
         assert_eq!(counters.time_full(50), 30);
-        counters.ended(&ended(0), 60);
-        counters.ended(&ended(0), 70);
-        assert_eq!((counters.time_full(100), counters.made.get()), (40, 3));
+        counters.level(false, 60);
+        counters.level(false, 70);
+        assert_eq!(counters.time_full(100), 40);
+        counters.level(true, 100);
+        assert_eq!(counters.time_full(110), 50);
     }
 
     #[test]

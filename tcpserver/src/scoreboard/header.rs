@@ -52,6 +52,8 @@ pub struct Header {
     limit: Count,
     rows: Count,
     slots: Count,
+    /// Whether the supervisor accepts each connection, and children tell of those that it gave them.
+    accepts: Count,
     /// The addresses that are listened on, with a space between them.
     places: Places,
     /// What is counted.
@@ -100,6 +102,18 @@ impl Header {
         self.rows.set(rows as u64);
         self.slots.set(slots as u64);
         self.magic.set(MAGIC);
+    }
+
+    /// For the supervisor: it accepts each connection itself.
+    pub(crate) fn set_accepts(&self) {
+        self.accepts.set(1);
+    }
+
+    /// Connections that were accepted, when children say that they took so many.
+    #[must_use]
+    pub fn connections(&self, taken: u64) -> u64 {
+        let taken = if self.accepts.get() == 0 { taken } else { 0 };
+        self.counters.accepted.get().saturating_add(taken)
     }
 
     /// For the supervisor: where it listens.

@@ -81,7 +81,7 @@ fn places_are_used_again() {
     let mut books = Books::new(Some(board), false);
     let peer = Some("192.0.2.1:99".parse().unwrap());
     for round in 0..10 {
-        let places: Vec<u32> = (1..=4).map(|pid| books.began((pid, peer), (1, 4), 0, round)).collect();
+        let places: Vec<u32> = (1..=4).map(|pid| books.began((pid, peer), 0, round)).collect();
         let mut sorted = places.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, [0, 1, 2, 3]);

@@ -31,6 +31,8 @@ pub struct Notice {
 #[repr(C, align(4096))]
 pub struct Tally {
     idle: AtomicI32,
+    /// The fewest since that was last asked.
+    fewest: AtomicI32,
 }
 
 /// Both, and the bell.
@@ -49,6 +51,7 @@ impl Notices {
         let bell = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         ours.floor.store(i32::MIN, SeqCst);
         ours.ceiling.store(i32::MAX, SeqCst);
+        tally.fewest.store(i32::MAX, SeqCst);
         Ok(Notices { ours, theirs, tally, bell })
     }
 
@@ -57,6 +60,11 @@ impl Notices {
     /// How many children are idle by their own count, of `live`.
     pub(crate) fn idle(&self, live: usize) -> usize {
         usize::try_from(self.tally.idle.load(SeqCst)).unwrap_or(0).min(live)
+    }
+
+    /// The fewest that were idle since this was last asked, by the same count.
+    pub(crate) fn take_fewest(&self, live: usize) -> usize {
+        usize::try_from(self.tally.fewest.swap(i32::MAX, SeqCst)).unwrap_or(0).min(live)
     }
 
     /// A child was made, which will be idle: it is counted before it runs, so that none is made in its place.
@@ -120,6 +128,7 @@ impl Notices {
     /// A connection was taken.
     pub(crate) fn take(&self) {
         let idle = self.tally.idle.fetch_sub(1, SeqCst).wrapping_sub(1);
+        self.tally.fewest.fetch_min(idle, SeqCst);
         if idle < self.theirs.floor.load(SeqCst) || idle > self.theirs.ceiling.load(SeqCst) {
             self.ring();
         }
@@ -158,6 +167,7 @@ mod tests {
         notices.take();
         assert!(was_rung(&notices) && notices.idle(3) == 0);
         assert!(notices.wait_for(1, 3), "too late to be told");
+        assert_eq!((notices.take_fewest(3), notices.take_fewest(3)), (0, 3), "nobody was taken since");
         (0..3).for_each(|_| notices.give());
         assert!(!was_rung(&notices));
         notices.give();

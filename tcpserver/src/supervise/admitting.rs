@@ -149,7 +149,7 @@ impl Supervisor<'_> {
     fn register(&mut self, pid: i32, peer: Peer, before: u64) {
         self.reaper.born(pid);
         let started = sys::micros();
-        let slot = self.books.began((pid, peer), (self.children.live() + 1, self.limit), before, started);
+        let slot = self.books.began((pid, peer), before, started);
         self.children.register(Child { pid, slot, peer, started, since: started, ..Child::default() });
         if !matches!(self.crew, Crew::Ucspi(_)) {
             self.log.status(self.children.live(), self.limit);
