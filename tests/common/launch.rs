@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::TcpListener,
+    ops::RangeInclusive,
     path::Path,
     process::{self, Command},
     sync::atomic::{AtomicU16, Ordering},
@@ -22,9 +23,14 @@ pub enum Mode {
     OneShot,
     Fork,
     Vfork,
+    /// Prefork with as many children as the load needs.
+    Following,
+    /// Prefork with children that are handed their connections.
+    Handed,
 }
 
 impl Mode {
+    /// Each way in which a connection comes to a process. The two others are varieties of a pool.
     pub const ALL: [Mode; 4] = [Mode::Prefork, Mode::OneShot, Mode::Fork, Mode::Vfork];
 
     /// The options that choose it, with room for `limit` connections at once.
@@ -34,13 +40,24 @@ impl Mode {
             Mode::OneShot => format!("--mode prefork --reuse 1 --children {limit}"),
             Mode::Fork => format!("--mode fork --max-connections {limit}"),
             Mode::Vfork => format!("--mode vfork --max-connections {limit}"),
+            Mode::Following => format!("--mode prefork --min-spare 2 --max-spare {} --max-children {limit}", limit - 2),
+            Mode::Handed => format!("--mode prefork --children {limit} --per-ip 1000"),
         };
         words.split(' ').map(String::from).collect()
     }
 
     /// Whether children wait ahead of connections.
     pub fn is_prefork(self) -> bool {
-        matches!(self, Mode::Prefork | Mode::OneShot)
+        !matches!(self, Mode::Fork | Mode::Vfork)
+    }
+
+    /// How many children there are while nobody is connected, with room for `limit`.
+    pub fn at_rest(self, limit: u32) -> RangeInclusive<u32> {
+        match self {
+            Mode::Fork | Mode::Vfork => 0..=0,
+            Mode::Following => 2..=limit - 2,
+            Mode::Prefork | Mode::OneShot | Mode::Handed => limit..=limit,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsoc
 use nix::sys::time::TimeVal;
 
 use super::Nest;
+use super::reserve::Reserve;
 use crate::admit::Admitted;
 use crate::error::Error;
 use crate::listen::Listener;
@@ -37,6 +38,9 @@ const OTHERS: u64 = 512;
 struct Seat {
     /// Our end and the child's. They outlive a child that ended as it should.
     pair: Option<(OwnedFd, OwnedFd)>,
+    /// Its child said what it has no cause to say. Nothing more is heard from there, and the next child gets another pair: a
+    /// socket that was shut down would say its end for ever.
+    spoilt: bool,
 }
 
 /// What its child is doing.
@@ -73,9 +77,8 @@ pub(crate) struct Handed {
     leaving: usize,
     /// Tells which of our ends have something to read.
     words: Epoll,
-    /// The lowest descriptor that was free at the beginning. What a child needs was open before, what it must not have came
-    /// after.
-    first: RawFd,
+    /// Below it is what a child needs; what it must not have has higher numbers.
+    reserve: Reserve,
     /// Seconds after which a waiting child looks around.
     tick: Option<u32>,
     /// Connections that were given to children who died before they took them, and where they came from.
@@ -87,6 +90,7 @@ impl Handed {
     pub(crate) fn new(children: u32, listeners: &[Listener]) -> Result<Self, Error> {
         make_room(children)?;
         let failed = |error: io::Error| Error::os("make", "the seats of a pool", error);
+        let reserve = Reserve::new().map_err(failed)?;
         let words = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|error| failed(error.into()))?;
         Ok(Handed {
             seats: (0..children).map(|_| Seat::default()).collect(),
@@ -94,7 +98,7 @@ impl Handed {
             idle: Vec::with_capacity(children as usize),
             serving: 0,
             leaving: 0,
-            first: words.0.as_raw_fd(),
+            reserve,
             words,
             tick: listeners.first().and_then(Listener::receive_timeout),
             returned: Vec::new(),
@@ -116,7 +120,15 @@ impl Handed {
                 none.insert((ours, theirs))
             }
         };
-        Ok(Hatch { end: theirs.as_raw_fd(), first: self.first, tick: self.tick })
+        Ok(Hatch { end: theirs.as_raw_fd(), first: self.reserve.end(), tick: self.tick })
+    }
+
+    /// Reads files anew, with room for them where children keep what they have.
+    pub(crate) fn opens<R>(&mut self, reads: impl FnOnce() -> R) -> R {
+        self.reserve.open();
+        let read = reads();
+        self.reserve.close();
+        read
     }
 
     /// A child sits there, and waits.
@@ -204,7 +216,7 @@ impl Handed {
 
     /// What the child there has said, if anything.
     fn hear_one(&mut self, place: u32) -> Option<News> {
-        let (ours, _) = self.seats.get(place as usize)?.pair.as_ref()?;
+        let (ours, _) = self.seats.get(place as usize).filter(|seat| !seat.spoilt)?.pair.as_ref()?;
         let mut word = [0; 2];
         let heard = recv(ours.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC).ok()?;
         match self.states[place as usize] {
@@ -213,8 +225,13 @@ impl Handed {
                 self.set(place, State::Leaving);
                 Some(News::Done(place, peer))
             }
-            _ => {
-                self.retire(place);
+            state => {
+                let _ = self.words.delete(ours);
+                self.seats[place as usize].spoilt = true;
+                // Whom it serves is known until it is reaped: its place is free then.
+                if !matches!(state, State::Serving(_)) {
+                    self.retire(place);
+                }
                 Some(News::Lied(place))
             }
         }
@@ -258,7 +275,10 @@ impl Handed {
         }
         self.retire(place);
         self.set(place, State::Empty);
-        if is_abnormal && let Some((ours, theirs)) = self.seats[place as usize].pair.take() {
+        let seat = &mut self.seats[place as usize];
+        if (std::mem::take(&mut seat.spoilt) || is_abnormal)
+            && let Some((ours, theirs)) = seat.pair.take()
+        {
             // Somebody that it made may hold its end: the next child gets another.
             let _ = self.words.delete(&ours);
             drop((ours, theirs));
@@ -472,6 +492,26 @@ mod tests {
             assert_eq!(handed.give(0, &connection).unwrap(), 0);
             assert!(handed.give(0, &connection).is_err());
         }
+    }
+
+    /// The end of a socket is told for ever; it is heard once, its client is known, and the next child is heard.
+    #[test]
+    fn who_shuts_its_end_down_is_heard_once() {
+        let mut handed = seats(1);
+        let (_client, connection) = admitted("192.0.2.1:80");
+        handed.give(0, &connection).unwrap();
+        take(&handed, 0);
+        let (_, theirs) = handed.seats[0].pair.as_ref().unwrap();
+        nix::sys::socket::shutdown(theirs.as_raw_fd(), nix::sys::socket::Shutdown::Write).unwrap();
+        assert_eq!(news(&mut handed), [News::Lied(0)]);
+        assert_eq!(news(&mut handed), []);
+        assert_eq!(handed.release(0, false), Released { serving: Some(connection.peer), ..Released::default() });
+        handed.hatch(0).unwrap();
+        handed.joined(0);
+        handed.give(0, &connection).unwrap();
+        take(&handed, 0);
+        say(&handed, 0, DONE);
+        assert_eq!(news(&mut handed), [News::Done(0, connection.peer)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod fork;
 pub(crate) mod handed;
 pub(crate) mod notice;
 pub(crate) mod prefork;
+mod reserve;
 pub(crate) mod spares;
 pub(crate) mod strain;
 pub(crate) mod vfork;

@@ -46,6 +46,10 @@ impl<'a> Supervisor<'a> {
             self.listeners.iter().chain(window).for_each(Listener::take_over_name);
             predecessor.tell();
         }
+        if let Some(handed) = &mut self.handed {
+            // What the start alone needed is closed by now.
+            handed.opens(|| ());
+        }
         if let Some(manager) = &self.restarting.asked.manager {
             let places: Vec<String> = self.listeners.iter().map(|listener| listener.address().to_string()).collect();
             manager.ready(&places.join(" "));
@@ -94,7 +98,11 @@ impl<'a> Supervisor<'a> {
         }
         // What was said until now belongs where it was said: a reload may lead elsewhere.
         self.log.flush();
-        let told = match reload(&mut self.log) {
+        let read = match &mut self.handed {
+            Some(handed) => handed.opens(|| reload(&mut self.log)),
+            None => reload(&mut self.log),
+        };
+        let told = match read {
             Ok(()) => {
                 if let Crew::Pool(_) = self.crew {
                     self.restarting.leaving.begin(&mut self.children, self.drain);
