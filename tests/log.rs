@@ -256,3 +256,108 @@ fn the_other_forms_keep_their_fields() {
         assert!(lines.iter().any(|line| line.ends_with(" h - - /plain")), "{}", lines.join("\n"));
     }
 }
+
+// ---- The manual, tine-log(5), and the code say the same lines. A form is a line with `*` for each value. ----
+
+/// Values side by side are one: of some nobody knows whether they are there.
+fn form(text: &str) -> String {
+    let mut form = text.replace("* *", "*");
+    while form.contains("**") || form.contains("* *") {
+        form = form.replace("**", "*").replace("* *", "*");
+    }
+    form
+}
+
+/// Whether the line `text` is of this form.
+fn is_of(form: &str, text: &str) -> bool {
+    let mut parts = form.split('*');
+    let (first, last) = (parts.next().unwrap_or_default(), form.rsplit('*').next().unwrap_or_default());
+    let mut rest = text.strip_prefix(first);
+    for part in parts {
+        rest = rest.and_then(|rest| rest.split_once(part)).map(|(_, rest)| rest);
+    }
+    rest.is_some() && text.ends_with(last) && (form.contains('*') || form == text)
+}
+
+/// The forms of an item in the manual: `.It Li end Ar pid Li status Ar w`.
+fn manual_form(item: &str) -> String {
+    let (mut text, mut literal, mut joined) = (String::new(), true, true);
+    for word in item.split(' ') {
+        match word {
+            "Li" | "Ar" | "Cm" | "Fl" => literal = word != "Ar",
+            "Ns" => joined = true,
+            _ => {
+                if !std::mem::take(&mut joined) {
+                    text.push(' ');
+                }
+                text += &if literal { word.replace("\\&", "").replace("...", "*") } else { "*".into() };
+            }
+        }
+    }
+    form(text.trim_start_matches("warning: "))
+}
+
+/// All sources of these folders, each literal on one line.
+fn sources(folders: &[&str]) -> String {
+    let mut folders: Vec<std::path::PathBuf> =
+        folders.iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("list the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !["bench", "tools"].iter().any(|other| path.ends_with(other)) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text += &fs::read_to_string(path).expect("read a source");
+            }
+        }
+    }
+    let mut lines = text.split("\\\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + line.trim_start())
+}
+
+/// What the code hands to the log: `log.warning(format_args!("child {pid} ..."))`.
+fn written(source: &str) -> Vec<String> {
+    let calls = source.split("format_args!(").zip(source.split("format_args!(").skip(1));
+    let logs = calls.filter(|(before, _)| ["warning(", "note(", "complain("].iter().any(|call| before.ends_with(call)));
+    let literal = logs.filter_map(|(_, rest)| rest.trim_start().strip_prefix('"')?.split('"').next());
+    let values = literal.map(|text| {
+        let mut parts = text.split('{');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + "*" + part.split_once('}').map_or("", |(_, rest)| rest))
+    });
+    // What is a value and nothing else is worded elsewhere, and found by the other direction.
+    values.map(|text| form(&text)).filter(|form| form != "*").collect()
+}
+
+#[test]
+fn the_manual_explains_each_line_and_no_other() {
+    let manual = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/tine-log.5")).expect("read the manual");
+    let explained: Vec<String> =
+        manual.split("\n.It Li ").skip(1).filter_map(|item| item.lines().next()).map(manual_form).collect();
+    let source = sources(&["src", "tcpserver/src", "handlers/src"]);
+    let written = written(&source);
+    assert!(written.len() > 40 && explained.len() > 50, "{} and {}", written.len(), explained.len());
+    // A line may say how many more there were, which the manual says once for all of them.
+    let same = |line: &String, known: &String| {
+        let line = line.strip_suffix(" (* more)").filter(|_| !known.ends_with("more)")).unwrap_or(line);
+        is_of(known, line) || is_of(line, known)
+    };
+    let untold: Vec<&String> = written.iter().filter(|line| !explained.iter().any(|known| same(line, known))).collect();
+    assert_eq!(untold, [""; 0], "lines that the manual does not explain");
+    let parts = |known: &String| {
+        let parts = known.split('*').map(|part| part.trim_matches([' ', ':', '(', ')']).to_owned());
+        parts.filter(|part| part.len() > 3).collect::<Vec<_>>()
+    };
+    // Some are put together: the handler's name, or `unable to`, and then a verb and an object.
+    let is_written = |part: &String| {
+        let pieces = part.trim_start_matches("http: warning: ").split("unable to").map(str::trim);
+        let two = |piece: &str| piece.split_once(' ').is_some_and(|(a, b)| source.contains(a) && source.contains(b));
+        pieces.into_iter().all(|piece| source.contains(piece) || two(piece))
+    };
+    let unwritten: Vec<String> = explained.iter().flat_map(parts).filter(|part| !is_written(part)).collect();
+    assert_eq!(unwritten, [""; 0], "words of the manual that no code writes");
+    // The comparison is able to fail.
+    assert!(!explained.iter().any(|known| same(&"child * sneezed".into(), known)));
+}
