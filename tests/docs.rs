@@ -43,8 +43,8 @@ fn the_options_that_documents_name_exist() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(name);
         known.extend(options(&fs::read_to_string(source).expect("read a benchmark")));
     }
-    // Of cargo.
-    known.extend(["--release", "--workspace", "--bench", "--path", "--locked"].map(String::from));
+    // Of cargo, and of systemctl.
+    known.extend(["--release", "--workspace", "--bench", "--path", "--locked", "--now"].map(String::from));
     for page in pages() {
         let text = fs::read_to_string(&page).expect("read a page");
         let named = options(&text);
