@@ -222,11 +222,13 @@ sockopt_impl!(
 /// Where `tcpi_data_segs_out` stands in it: segments that carried data, sent again or not. Since Linux 4.6.
 const DATA_SEGS_OUT: usize = 156;
 
+/// And `tcpi_total_retrans`: those that were sent again, as when this machine stood still and they seemed to be lost.
+const TOTAL_RETRANS: usize = 100;
+
 fn segments_sent(socket: &TcpStream) -> io::Result<u32> {
     let info = getsockopt(socket, Info)?;
-    let mut count = [0; 4];
-    count.copy_from_slice(&info[DATA_SEGS_OUT..]);
-    Ok(u32::from_ne_bytes(count))
+    let count = |at: usize| info[at..at + 4].try_into().map_or(0, u32::from_ne_bytes);
+    Ok(count(DATA_SEGS_OUT) - count(TOTAL_RETRANS))
 }
 
 /// The size at which the methods differ most.
