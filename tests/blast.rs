@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs::File, net::TcpStream, time::Duration};
 
-use common::{Client, Mode, Scratch, Server, holds_within, launch, process, server, wait_until};
+use common::{Client, Mode, Scratch, Server, holds_within, launch, process, server, unless_paused, wait_until};
 use nix::sys::{
     signal::Signal,
     socket::{setsockopt, sockopt},
@@ -112,20 +112,22 @@ fn a_file_that_shrinks_ends_the_connection() {
 #[test]
 fn a_silent_or_slow_head_meets_its_deadline() {
     for mode in Mode::ALL {
-        let site = site();
-        let server = launch::serve(mode, 4, &["--header-timeout", "1"], site.path());
-        let silent = server.connect();
-        let mut slow = server.connect();
-        slow.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
-        // Each byte is progress, and does not count.
-        let ended = holds_within(common::BOUND, || {
-            let sent = std::io::Write::write_all(&mut slow.stream, b"x");
-            std::thread::sleep(Duration::from_millis(20));
-            sent.is_err() || !slow.is_open()
+        unless_paused(|| {
+            let site = site();
+            let server = launch::serve(mode, 4, &["--header-timeout", "1"], site.path());
+            let silent = server.connect();
+            let mut slow = server.connect();
+            slow.send("GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+            // Each byte is progress, and does not count.
+            let ended = holds_within(common::BOUND, || {
+                let sent = std::io::Write::write_all(&mut slow.stream, b"x");
+                std::thread::sleep(Duration::from_millis(20));
+                sent.is_err() || !slow.is_open()
+            });
+            assert!(ended, "{mode:?}: a trickle of bytes holds the child for ever");
+            wait_until("the silent client is let go", || !silent.is_open());
+            server.connect().get("/hello.txt").expect(200);
         });
-        assert!(ended, "{mode:?}: a trickle of bytes holds the child for ever");
-        wait_until("the silent client is let go", || !silent.is_open());
-        server.connect().get("/hello.txt").expect(200);
     }
 }
 
@@ -133,12 +135,14 @@ fn a_silent_or_slow_head_meets_its_deadline() {
 #[test]
 fn a_later_head_meets_its_deadline() {
     for mode in Mode::ALL {
-        let site = site();
-        let server = launch::serve(mode, 4, &["--header-timeout", "1", "--idle-timeout", "60"], site.path());
-        let mut client = server.connect();
-        client.get("/hello.txt").expect(200);
-        client.send("GET /hello.txt HTTP/1.1\r\nHost: loc");
-        wait_until("the unfinished request is let go", || !client.is_open());
+        unless_paused(|| {
+            let site = site();
+            let server = launch::serve(mode, 4, &["--header-timeout", "1", "--idle-timeout", "60"], site.path());
+            let mut client = server.connect();
+            client.get("/hello.txt").expect(200);
+            client.send("GET /hello.txt HTTP/1.1\r\nHost: loc");
+            wait_until("the unfinished request is let go", || !client.is_open());
+        });
     }
 }
 
@@ -146,16 +150,18 @@ fn a_later_head_meets_its_deadline() {
 #[test]
 fn an_idle_connection_is_let_go() {
     for mode in Mode::ALL {
-        let site = site();
-        let server = launch::serve(mode, 4, &["--idle-timeout", "1"], site.path());
-        let mut client = server.connect();
-        client.get("/hello.txt").expect(200);
-        client.expect_end();
-        assert!(
-            !server.log().contains("killed by"),
-            "{mode:?}: an idle client is no cause for alarm: {}",
-            server.log()
-        );
+        unless_paused(|| {
+            let site = site();
+            let server = launch::serve(mode, 4, &["--idle-timeout", "1"], site.path());
+            let mut client = server.connect();
+            client.get("/hello.txt").expect(200);
+            client.expect_end();
+            assert!(
+                !server.log().contains("killed by"),
+                "{mode:?}: an idle client is no cause for alarm: {}",
+                server.log()
+            );
+        });
     }
 }
 
@@ -163,16 +169,19 @@ fn an_idle_connection_is_let_go() {
 #[test]
 fn a_client_that_stops_reading_meets_its_deadline() {
     for mode in Mode::ALL {
-        let site = site();
-        let server = launch::serve(mode, 4, &["--write-timeout", "1"], site.path());
-        let mut client = in_the_middle(&server);
-        let (child, name) = (server.child_of(&client), client.name());
-        wait_until("the child has given up", || process::serving(server.pid(), &client.stream) != Some(child));
-        assert!((client.drain() as u64) < LARGE, "{mode:?}: the response was cut");
-        let told =
-            |line: &str| (line.contains(&name) && line.contains("timeout")) || sent(line).is_some_and(|n| n < LARGE);
-        wait_until("the log tells it", || server.log().lines().any(told));
-        server.connect().get("/hello.txt").expect(200);
+        unless_paused(|| {
+            let site = site();
+            let server = launch::serve(mode, 4, &["--write-timeout", "1"], site.path());
+            let mut client = in_the_middle(&server);
+            let (child, name) = (server.child_of(&client), client.name());
+            wait_until("the child has given up", || process::serving(server.pid(), &client.stream) != Some(child));
+            assert!((client.drain() as u64) < LARGE, "{mode:?}: the response was cut");
+            let told = |line: &str| {
+                (line.contains(&name) && line.contains("timeout")) || sent(line).is_some_and(|n| n < LARGE)
+            };
+            wait_until("the log tells it", || server.log().lines().any(told));
+            server.connect().get("/hello.txt").expect(200);
+        });
     }
 }
 
@@ -200,18 +209,20 @@ fn a_death_by_alarm_is_called_a_timeout() {
 /// A client that reads slowly but steadily makes progress, and gets everything, however long it takes.
 #[test]
 fn a_slow_reader_gets_everything() {
-    let site = site();
-    let mode = Mode::Prefork;
-    let server = launch::serve(mode, 4, &["--write-timeout", "1"], site.path());
-    let mut client = in_the_middle(&server);
-    // Some 5 seconds in all, in steps much shorter than the timeout: longer than an alarm that is never set again.
-    let steps = 100;
-    for _ in 0..steps {
-        client.take(LARGE as usize / steps).expect("the next part");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    client.take(LARGE as usize % steps).expect("the end");
-    client.get("/hello.txt").expect(200);
+    unless_paused(|| {
+        let site = site();
+        let mode = Mode::Prefork;
+        let server = launch::serve(mode, 4, &["--write-timeout", "1"], site.path());
+        let mut client = in_the_middle(&server);
+        // Some 5 seconds in all, in steps much shorter than the timeout: longer than an alarm that is never set again.
+        let steps = 100;
+        for _ in 0..steps {
+            client.take(LARGE as usize / steps).expect("the next part");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        client.take(LARGE as usize % steps).expect("the end");
+        client.get("/hello.txt").expect(200);
+    });
 }
 
 /// A child that hangs harms its own client: the others are served, and when it goes on, so does the client.

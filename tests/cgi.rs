@@ -5,7 +5,10 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use common::{Launcher, Mode, Scratch, Server, client::Response, holds_within, launch, process, scratch, wait_until};
+use common::{
+    Launcher, Mode, Scratch, Server, client::Response, holds_within, launch, process, scratch, unless_paused,
+    wait_until,
+};
 use nix::sys::signal::Signal;
 
 /// A site of scripts: name and text.
@@ -542,20 +545,22 @@ fn a_script_has_its_time() {
     let scripts: Vec<(&str, &str)> = text.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let site = site(&scripts);
     everywhere(&site, &["--cgi", "--cgi-timeout", "1", "--header-timeout", "1"], |_, server| {
-        get(server, "/mute.cgi").expect(504);
-        gone(&number);
-        // When it is the client that stops, it is told so.
-        for framing in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"] {
+        unless_paused(|| {
+            get(server, "/mute.cgi").expect(504);
+            gone(&number);
+            // When it is the client that stops, it is told so.
+            for framing in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"] {
+                let mut client = server.connect();
+                client.send(format!("POST /reads.cgi HTTP/1.1\r\nHost: h\r\n{framing}"));
+                client.response("POST").expect(408);
+                client.expect_end();
+            }
             let mut client = server.connect();
-            client.send(format!("POST /reads.cgi HTTP/1.1\r\nHost: h\r\n{framing}"));
-            client.response("POST").expect(408);
-            client.expect_end();
-        }
-        let mut client = server.connect();
-        client.send("GET /stops.cgi HTTP/1.1\r\nHost: h\r\n\r\n");
-        client.try_head().expect("a head");
-        assert_eq!(client.rest().expect("its end"), b"3\r\nabc\r\n");
-        gone(&number);
+            client.send("GET /stops.cgi HTTP/1.1\r\nHost: h\r\n\r\n");
+            client.try_head().expect("a head");
+            assert_eq!(client.rest().expect("its end"), b"3\r\nabc\r\n");
+            gone(&number);
+        })
     });
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, process::Command, thread, time::Duration};
 
-use common::{Client, Mode, Scratch, Server, launch, server, wait_until};
+use common::{Client, Mode, Scratch, Server, launch, server, unless_paused, wait_until};
 use nix::sys::signal::Signal;
 
 /// The modes in which clients are limited.
@@ -151,12 +151,14 @@ fn a_client_whose_child_crashes_waits_and_nobody_else() {
 fn nobody_is_served_longer_than_a_lifetime() {
     let site = site();
     for mode in MODES {
-        let server = serve(mode, &["--lifetime", "1,0"], &site);
-        let mut client = held(server.connect());
-        let (child, name) = (server.child_of(&client), client.name());
-        client.drain();
-        server.await_log(&[&format!("lifetime: child {child} from {name} had its 1 s: SIGTERM")]);
-        assert_eq!(ask(server.connect()), 200, "{mode:?}");
+        unless_paused(|| {
+            let server = serve(mode, &["--lifetime", "1,0"], &site);
+            let mut client = held(server.connect());
+            let (child, name) = (server.child_of(&client), client.name());
+            client.drain();
+            server.await_log(&[&format!("lifetime: child {child} from {name} had its 1 s: SIGTERM")]);
+            assert_eq!(ask(server.connect()), 200, "{mode:?}");
+        });
     }
 }
 
@@ -186,22 +188,26 @@ fn behind_a_balancer() {
 fn bad_headers_delay_nobody() {
     let site = site();
     for mode in MODES {
-        let options = ["--proxy-protocol", "required", "--proxy-from", "127.0.0.1", "--proxy-timeout", "3"];
-        let server = serve(mode, &options, &site);
-        let mut endless: Vec<Client> = (0..20).map(|_| server.connect()).collect();
-        endless.iter_mut().for_each(|client| client.send("PROXY TCP4 192.0."));
-        for wrong in ["GET / HTTP/1.1\r\n\r\n", "PROXY TCP4 999.0.2.1 1.2.3.4 1 2\r\n", &format!("PROXY {:200}", "x")] {
-            let mut client = server.connect();
-            client.send(wrong);
-            assert_eq!(client.drain(), 0, "{mode:?} {wrong:?}");
-        }
-        for _ in 0..20 {
-            assert_eq!(ask_with(PROXY, server.connect()), 200, "{mode:?}");
-        }
-        endless.iter_mut().for_each(|client| assert_eq!(client.drain(), 0));
-        server.await_log(&["PROXY header: it did not arrive in time"]);
-        let told = server.log().lines().filter(|line| line.contains("PROXY header")).count();
-        assert!(told <= 10, "one line a second: {}", server.log());
+        unless_paused(|| {
+            let options = ["--proxy-protocol", "required", "--proxy-from", "127.0.0.1", "--proxy-timeout", "3"];
+            let server = serve(mode, &options, &site);
+            let mut endless: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+            endless.iter_mut().for_each(|client| client.send("PROXY TCP4 192.0."));
+            for wrong in
+                ["GET / HTTP/1.1\r\n\r\n", "PROXY TCP4 999.0.2.1 1.2.3.4 1 2\r\n", &format!("PROXY {:200}", "x")]
+            {
+                let mut client = server.connect();
+                client.send(wrong);
+                assert_eq!(client.drain(), 0, "{mode:?} {wrong:?}");
+            }
+            for _ in 0..20 {
+                assert_eq!(ask_with(PROXY, server.connect()), 200, "{mode:?}");
+            }
+            endless.iter_mut().for_each(|client| assert_eq!(client.drain(), 0));
+            server.await_log(&["PROXY header: it did not arrive in time"]);
+            let told = server.log().lines().filter(|line| line.contains("PROXY header")).count();
+            assert!(told <= 10, "one line a second: {}", server.log());
+        });
     }
 }
 

@@ -19,7 +19,7 @@ use common::{
     launch::free_port,
     peer,
     process::{children, is_alive, listens},
-    tine, wait_until,
+    tine, unless_paused, wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -223,26 +223,29 @@ fn sockets_that_are_none_are_refused() {
 fn inetd_waits() {
     let Some(inetd) = peer("inetd") else { return };
     for mode in Mode::ALL {
-        let (site, scratch, port) = (site(), Scratch::new(), free_port());
-        let user = if launch::user(Some(site.path())).next().is_some() { "root" } else { "nobody" };
-        let options: Vec<String> = launch::user(Some(site.path())).map(String::from).chain(mode.options(3)).collect();
-        let (program, options, root) = (tine(), options.join(" "), site.path().display().to_string());
-        let line = format!(
-            "127.0.0.1:{port} stream tcp wait {user} {0} {0} serve --inetd-wait --exit-idle 1 {options} {root}\n",
-            program.display()
-        );
-        let mut command = Command::new(&inetd);
-        command.args(["-i", "-R", "0"]).arg(scratch.file("inetd.conf", line));
-        let server = Server::listening(command, port);
-        for _ in 0..2 {
-            assert!(children(server.pid()).is_empty(), "nobody is there before the first client");
-            ask(port);
-            ask(port);
-            let running = children(server.pid());
-            assert_eq!(running.len(), 1, "{mode:?}: one for both");
-            wait_until("it leaves", || children(server.pid()).is_empty());
-            assert!(listens(port), "{mode:?}: inetd still listens");
-        }
+        unless_paused(|| {
+            let (site, scratch, port) = (site(), Scratch::new(), free_port());
+            let user = if launch::user(Some(site.path())).next().is_some() { "root" } else { "nobody" };
+            let options: Vec<String> =
+                launch::user(Some(site.path())).map(String::from).chain(mode.options(3)).collect();
+            let (program, options, root) = (tine(), options.join(" "), site.path().display().to_string());
+            let line = format!(
+                "127.0.0.1:{port} stream tcp wait {user} {0} {0} serve --inetd-wait --exit-idle 1 {options} {root}\n",
+                program.display()
+            );
+            let mut command = Command::new(&inetd);
+            command.args(["-i", "-R", "0"]).arg(scratch.file("inetd.conf", line));
+            let server = Server::listening(command, port);
+            for _ in 0..2 {
+                assert!(children(server.pid()).is_empty(), "nobody is there before the first client");
+                ask(port);
+                ask(port);
+                let running = children(server.pid());
+                assert_eq!(running.len(), 1, "{mode:?}: one for both");
+                wait_until("it leaves", || children(server.pid()).is_empty());
+                assert!(listens(port), "{mode:?}: inetd still listens");
+            }
+        });
     }
 }
 

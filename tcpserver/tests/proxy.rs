@@ -9,7 +9,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Scratch, Server, connect_to, exchange, is_served, peer, read_all, refused, rules, wait_until};
+use support::{
+    Scratch, Server, connect_to, exchange, is_served, peer, read_all, refused, rules, unless_paused, wait_until,
+};
 
 const TELL: [&str; 3] = ["sh", "-c", "echo $PROTO $TCPREMOTEIP $TCPREMOTEPORT $TCPLOCALIP $TCPLOCALPORT; exec cat"];
 const TRUSTING: [&str; 4] = ["--proxy-protocol", "required", "--proxy-from", "127.0.0.1"];
@@ -97,27 +99,31 @@ fn a_knock_is_not_told() {
 
 #[test]
 fn balancers_that_say_nothing_delay_nobody_and_are_closed_in_time() {
-    let server =
-        Server::start(&[&TRUSTING[..], &["--proxy-timeout", "3", "-c", "2", "-b", "500"]].concat(), &["echo", "hello"]);
-    let start = Instant::now();
-    let mut silent: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
-    let mut half: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
-    half.iter_mut().for_each(|client| client.write_all(&LINE[..20]).expect("send"));
-    for _ in 0..20 {
+    unless_paused(|| {
+        let server = Server::start(
+            &[&TRUSTING[..], &["--proxy-timeout", "3", "-c", "2", "-b", "500"]].concat(),
+            &["echo", "hello"],
+        );
+        let start = Instant::now();
+        let mut silent: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+        let mut half: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+        half.iter_mut().for_each(|client| client.write_all(&LINE[..20]).expect("send"));
+        for _ in 0..20 {
+            assert_eq!(exchange(server.connect(), LINE), "hello\n");
+        }
+        if start.elapsed() < Duration::from_secs(2) {
+            assert_eq!(server.lines_with("closed").len(), 0, "not before their time: {}", server.story());
+        }
+        for client in silent.iter_mut().chain(&mut half) {
+            assert_eq!(client.read_to_end(&mut Vec::new()).expect("an end and no reset"), 0);
+        }
+        assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
+        server.wait_for_log(": PROXY header: it did not arrive in time");
+        let held = server.descriptors();
         assert_eq!(exchange(server.connect(), LINE), "hello\n");
-    }
-    if start.elapsed() < Duration::from_secs(2) {
-        assert_eq!(server.lines_with("closed").len(), 0, "not before their time: {}", server.story());
-    }
-    for client in silent.iter_mut().chain(&mut half) {
-        assert_eq!(client.read_to_end(&mut Vec::new()).expect("an end and no reset"), 0);
-    }
-    assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
-    server.wait_for_log(": PROXY header: it did not arrive in time");
-    let held = server.descriptors();
-    assert_eq!(exchange(server.connect(), LINE), "hello\n");
-    server.wait_until_no_child();
-    assert!(server.descriptors() <= held, "and nothing is left of them");
+        server.wait_until_no_child();
+        assert!(server.descriptors() <= held, "and nothing is left of them");
+    });
 }
 
 /// Half a header wakes nobody up again and again.

@@ -3,6 +3,7 @@
 //! Rules that every test here keeps:
 //! - port 0, a directory of its own, nothing shared: tests run beside each other;
 //! - waiting means [`wait_until`] a condition holds, within a generous bound; sleeping is no synchronisation;
+//! - whose subject is a second or two runs [`unless_paused`]: a machine may stand still for longer;
 //! - a server ends with its test, also when the test is killed ([`guard`]);
 //! - a failure prints the command line, what the server said on both streams, and how it ended ([`Server`]).
 
@@ -13,6 +14,7 @@ pub mod guard;
 pub mod laboratory;
 pub mod launch;
 pub mod load;
+pub mod pauses;
 pub mod peers;
 pub mod process;
 pub mod scratch;
@@ -21,6 +23,7 @@ pub mod strace;
 
 pub use client::Client;
 pub use launch::{Launcher, Mode};
+pub use pauses::unless_paused;
 pub use peers::peer;
 pub use scratch::Scratch;
 pub use server::Server;
@@ -63,17 +66,19 @@ pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(holds_within(BOUND, condition), "gave up after {BOUND:?} waiting until {what}");
 }
 
-/// Whether `condition` comes to hold within `bound`.
+/// Whether `condition` comes to hold within `bound`. While this machine stands still no time passes.
 pub fn holds_within(bound: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
+    let mut waited = Duration::ZERO;
     loop {
+        let start = Instant::now();
         if condition() {
             return true;
         }
-        if start.elapsed() > bound {
+        if waited > bound {
             return false;
         }
         thread::sleep(Duration::from_millis(2));
+        waited += start.elapsed().min(Duration::from_secs(1));
     }
 }
 

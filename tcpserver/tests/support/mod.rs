@@ -4,6 +4,8 @@
 
 #[path = "../../../tests/common/guard.rs"]
 mod guard;
+#[path = "../../../tests/common/pauses.rs"]
+mod pauses;
 #[path = "../../../tests/common/peers.rs"]
 mod peers;
 #[path = "../../../tests/common/scratch.rs"]
@@ -23,6 +25,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 use nix::unistd::Pid;
 
+pub use pauses::unless_paused;
 pub use peers::peer;
 pub use scratch::Scratch;
 
