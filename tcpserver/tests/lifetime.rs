@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use support::{Server, is_served, refused, unless_paused, wait_until};
 
 /// A program that ignores and blocks what it can, and says when it is ready.
-const STUBBORN: [&str; 3] = ["sh", "-c", "trap '' TERM ALRM INT HUP QUIT; echo ready; while :; do sleep 1000; done"];
+const STUBBORN: [&str; 3] = ["sh", "-c", "trap '' TERM ALRM INT HUP QUIT; echo ready; exec sleep 1000"];
 
 #[test]
 fn sigterm_then_sigkill() {
