@@ -89,6 +89,13 @@ fn arguments(name: &str) -> Result<Vec<SeccompRule>, BackendError> {
             let none = SeccompCmpOp::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned()));
             Ok(vec![SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Dword, none, 0)?])?])
         }
+        // Log lines, behind what is there: not over it (RWF_NOAPPEND and a place).
+        "pwritev2" => {
+            let end = SeccompCondition::new(3, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, u64::MAX)?;
+            let flags = u64::from(libc::RWF_NOWAIT.cast_unsigned());
+            let flags = SeccompCondition::new(5, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, flags)?;
+            Ok(vec![SeccompRule::new(vec![end, flags])?])
+        }
         // A listening socket that is shut down for reading is so for all who share it.
         "shutdown" => one_of(1, &[libc::SHUT_WR]),
         _ => Ok(Vec::new()),

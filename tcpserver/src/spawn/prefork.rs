@@ -5,7 +5,7 @@
 //! spares rings a bell (`notice`).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use connection::{Handler, Host, Outcome};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -209,6 +209,11 @@ impl Work<'_> {
         };
         slot.begin(admitted.peer);
         notices.take();
+        if last && hatch.is_none() {
+            // What others share is given up before a byte of the client is read: whoever takes this child over harms none.
+            listeners.iter().for_each(|listener| sys::close(listener.as_fd_number()));
+            sys::close(notices.bell().as_raw_fd());
+        }
         nest.host.pressure.take_another();
         let host = Host { demand: Some(notices.demand()), ..*nest.host };
         let connection = admit::connection(listener, &admitted, nest.access_log, &host);
