@@ -141,6 +141,8 @@ fn at_the_limit_clients_wait() {
         let mut held: Vec<Client> = (0..2).map(|_| server.connect()).collect();
         for client in &mut held {
             client.get("/").expect(200);
+            // In the middle of a request nobody yields to those who wait.
+            client.send("GET / HTTP/1.1\r\n");
         }
         let mut waiting = server.connect();
         waiting.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
