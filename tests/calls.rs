@@ -132,9 +132,14 @@ fn a_request_on_a_kept_connection() {
     let site = site();
     let Some((traced, child)) = warm_pool(&site) else { return };
     let mut client = traced.server.connect();
-    // The first fills what may be cached for a connection.
-    for _ in 0..3 {
-        client.get("/small.txt").expect(200);
+    // The first fills what may be cached for a connection. A full pool may take who has just come for one who waits, and say
+    // that the answer is the last.
+    let mut kept = 0;
+    while kept < 3 {
+        kept += 1;
+        if !client.get("/small.txt").expect(200).keeps_alive() {
+            (client, kept) = (traced.server.connect(), 0);
+        }
     }
     let waits = |line: String| !line.contains(" = ") && READ.iter().any(|read| line.starts_with(read));
     let settle = || wait_until("the child waits for a request", || traced.last_line(child).is_some_and(waits));

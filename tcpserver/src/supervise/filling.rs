@@ -107,8 +107,7 @@ impl Supervisor<'_> {
         let (size, live) = (pool.spares.size, pool.live());
         let can_change = match &self.handed {
             Some(handed) => !size.is_fixed() && live > size.max_spare as usize && handed.serving() > 0,
-            // When a full one has somebody idle again nobody rings, and the time for which it was full is told.
-            None => live < size.max_children as usize || pool.strain.is_on(),
+            None => live < size.max_children as usize,
         };
         if !can_change || self.stopping.is_some() {
             pool.check = None;
