@@ -49,17 +49,6 @@ fn visits(server: &Server, count: usize) {
     });
 }
 
-/// Waits until only the children are left that belong there when nobody is connected.
-fn settled(server: &Server, mode: Mode) {
-    let at_rest = if mode.is_prefork() { LIMIT as usize } else { 0 };
-    let mut children = Vec::new();
-    let settled = holds_within(BOUND, || {
-        children = server.children();
-        children.len() == at_rest && children.iter().all(|child| child.state != 'Z')
-    });
-    assert!(settled, "{at_rest} children and no zombie belong there, not {children:?}");
-}
-
 /// What a process holds, without the numbers that differ between two of its kind.
 fn held(pid: u32) -> BTreeMap<u32, String> {
     descriptors(pid)
@@ -69,7 +58,7 @@ fn ten_thousand(mode: Mode) {
     let site = site();
     let mut server = launch::serve(mode, LIMIT, &[], site.path());
     visits(&server, 10);
-    settled(&server, mode);
+    server.settles(mode, LIMIT);
     let before = held(server.pid());
     let counts = || server.children().iter().map(|child| held(child.pid).len()).collect::<Vec<_>>();
     // One that was just made may not have closed yet what is not its own, and one that served not its connection.
@@ -78,7 +67,7 @@ fn ten_thousand(mode: Mode) {
 
     visits(&server, CONNECTIONS);
 
-    settled(&server, mode);
+    server.settles(mode, LIMIT);
     assert_eq!(held(server.pid()), before, "the supervisor's descriptors");
     // A fresh child, or one that has served its share: both hold what the first one held.
     wait_until("no child holds more", || counts().iter().all(|&count| Some(count) <= child_before));

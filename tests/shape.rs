@@ -121,6 +121,38 @@ fn the_laboratory_imports_nothing_that_it_measures() {
     }
 }
 
+/// The clock that people read may be set back and forth while a service runs. What it says is told (in `Date`, in access
+/// lines, by two small protocols), and nothing goes by it: deadlines, limits and pauses know the monotonic clock alone.
+#[test]
+fn nothing_goes_by_the_clock_that_people_read() {
+    const TELLS: [&str; 5] = [
+        "handlers/src/http/answer.rs",
+        "handlers/src/daytime.rs",
+        "handlers/src/time.rs",
+        "handlers/src/bin/start/kernel.rs",
+        "tcpserver/src/sys/mod.rs",
+    ];
+    let mut found = Vec::new();
+    for part in ["src", "tcpserver/src", "handlers/src", "connection/src", "keeper", "auth"] {
+        // The laboratory dates its reports.
+        let files = sources(&root().join(part)).into_iter().filter(|path| !path.starts_with(root().join("src/bench")));
+        for path in files {
+            let source = fs::read_to_string(&path).expect("read a source");
+            let asks = |line: &str| {
+                let code = line.split("//").next().unwrap_or_default();
+                ["Clock::Wall", "CLOCK_REALTIME", "SystemTime", "UtcDateTime"].iter().any(|clock| code.contains(clock))
+            };
+            if source.lines().any(asks) {
+                found.push(path.strip_prefix(root()).unwrap_or(&path).display().to_string());
+            }
+        }
+    }
+    found.sort();
+    let mut tells = TELLS.map(String::from);
+    tells.sort();
+    assert_eq!(found, tells);
+}
+
 #[test]
 fn unsafe_lives_in_named_files() {
     let mut found = Vec::new();

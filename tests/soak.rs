@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{BOUND, Mode, Scratch, Server, holds_within, launch, process, say};
+use common::{BOUND, Mode, Scratch, launch, process, say};
 
 /// Connections in all, and of a hundred how many in each mode.
 const MILLION: usize = 1_000_000;
@@ -76,31 +76,20 @@ fn visits(address: SocketAddr, count: usize, what: &str) -> Vec<String> {
     })
 }
 
-/// Waits until only those children are there that belong there.
-fn settles(server: &Server, mode: Mode) {
-    let at_rest = if mode.is_prefork() { CHILDREN as usize } else { 0 };
-    let mut children = Vec::new();
-    let settled = holds_within(BOUND, || {
-        children = server.children();
-        children.len() == at_rest && children.iter().all(|child| child.state != 'Z')
-    });
-    assert!(settled, "{mode:?}: {at_rest} children and no zombie belong there, not {children:?}");
-}
-
 fn soak(mode: Mode, count: usize) {
     let site = Scratch::new();
     site.file("index.html", "hello\n");
     let mut server = launch::serve(mode, CHILDREN, &["--quiet"], site.path());
     let wrong = visits(server.address(), 200, "");
     assert!(wrong.is_empty(), "{mode:?}: {wrong:?}");
-    settles(&server, mode);
+    server.settles(mode, CHILDREN);
     let descriptors = process::descriptors(server.pid());
     let memory = process::own_memory(server.pid());
 
     let wrong = visits(server.address(), count, &format!("soak in {mode:?}"));
 
     assert!(wrong.is_empty(), "{mode:?}: of {count} connections these went wrong: {wrong:?}");
-    settles(&server, mode);
+    server.settles(mode, CHILDREN);
     assert_eq!(process::descriptors(server.pid()), descriptors, "{mode:?}: the supervisor's descriptors");
     let grown = process::own_memory(server.pid()).saturating_sub(memory);
     assert!(grown <= GROWTH, "{mode:?}: the supervisor has {grown} KiB more than after the first connections");

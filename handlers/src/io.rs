@@ -92,7 +92,7 @@ impl<'c> Stream<'c> {
             write_timeout: settings.write_timeout,
             poll: settings.poll,
             socket: Cell::new(true),
-            date: Cell::new((-1, [0; 29])),
+            date: Cell::new((i64::MIN, [0; 29])),
         }
     }
 

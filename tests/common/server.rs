@@ -14,7 +14,7 @@ use nix::{
 };
 
 use super::{
-    BOUND, Client, Scratch, guard, holds_within,
+    BOUND, Client, Mode, Scratch, guard, holds_within,
     process::{self, Process},
     wait_until,
 };
@@ -173,6 +173,18 @@ impl Server {
     /// Its children, zombies included.
     pub fn children(&self) -> Vec<Process> {
         process::children(self.pid())
+    }
+
+    /// Waits until the children are there that belong there while nobody is connected, and no other, alive.
+    #[track_caller]
+    pub fn settles(&self, mode: Mode, limit: u32) {
+        let at_rest = mode.at_rest(limit);
+        let mut children = Vec::new();
+        let settled = holds_within(BOUND, || {
+            children = self.children();
+            at_rest.contains(&(children.len() as u32)) && children.iter().all(|child| child.state != 'Z')
+        });
+        assert!(settled, "{mode:?}: {at_rest:?} children and no zombie belong there, not {children:?}");
     }
 
     /// The child that serves this client.

@@ -7,8 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
+
 use crate::{
-    common::{process, wait_until},
+    common::{process, server::send, wait_until},
     harness::{Scenario, Stage},
 };
 
@@ -34,6 +36,22 @@ pub fn every_signal() -> Scenario {
                 thread::sleep(Duration::from_millis(1 + stage.random.below(5)));
             }
             assert!(sent > 10, "{sent} signals were sent");
+        },
+        ..Scenario::default()
+    }
+}
+
+/// SIGHUP comes in storms, and children die meanwhile.
+pub fn killed_while_reloading() -> Scenario {
+    Scenario {
+        harm: |stage| {
+            for _ in 0..100 {
+                stage.server.signal(Signal::SIGHUP);
+                if let Some(child) = stage.random.of(&stage.server.children()) {
+                    send(child.pid, Signal::SIGKILL);
+                }
+                thread::sleep(Duration::from_millis(stage.random.below(10)));
+            }
         },
         ..Scenario::default()
     }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     account,
-    common::{Mode, Server, launch, wait_until},
+    common::{Mode, Scratch, Server, launch, wait_until},
     load::{self, Load, Random, Tally},
     logs::Pump,
     rest::Rest,
@@ -24,8 +24,12 @@ pub const CHILDREN: u32 = 6;
 pub struct Scenario {
     /// Whether the log is a small pipe, which [`Pump`] reads, instead of a file.
     pub log_is_pipe: bool,
-    /// Options of the server beside the mode's.
+    /// Options of the server beside the mode's; `SITE` stands for the directory that is served.
     pub options: &'static [&'static str],
+    /// Puts into that directory what the options name.
+    pub prepare: fn(&Scratch),
+    /// Lines of a head that each request has.
+    pub header: &'static str,
     /// Does the harm, while clients are at work, and mends what would not mend by itself.
     pub harm: fn(&Stage<'_>),
     /// What must be true of what the clients met, beside what the reckoning asks for.
@@ -34,13 +38,14 @@ pub struct Scenario {
 
 impl Default for Scenario {
     fn default() -> Self {
-        Scenario { log_is_pipe: false, options: &[], harm: |_| {}, verdict: |_, _| {} }
+        Scenario { log_is_pipe: false, options: &[], prepare: |_| {}, header: "", harm: |_| {}, verdict: |_, _| {} }
     }
 }
 
 /// What a scenario acts upon.
 pub struct Stage<'a> {
     pub mode: Mode,
+    pub site: &'a Scratch,
     /// Reads the log, where that is a pipe.
     pub pump: Option<&'a Pump>,
     pub server: &'a Server,
@@ -60,9 +65,10 @@ pub fn run(mode: Mode, scenario: &Scenario) {
 
 fn stage(mode: Mode, scenario: &Scenario, seed: u64) {
     let site = load::site();
+    (scenario.prepare)(&site);
     let pump = Arc::new(Pump::new());
     let mut options = mode.options(CHILDREN);
-    options.extend(scenario.options.iter().map(ToString::to_string));
+    options.extend(scenario.options.iter().map(|word| word.replace("SITE", &site.path().display().to_string())));
     let command = launch::serve_command(&options, site.path());
     let (mut server, reader) = if scenario.log_is_pipe { piped(command) } else { (Server::ready(command), None) };
     if let Some(reader) = reader {
@@ -70,12 +76,12 @@ fn stage(mode: Mode, scenario: &Scenario, seed: u64) {
         let (pump, log) = (Arc::clone(&pump), server.log_path());
         thread::spawn(move || pump.run(reader, log));
     }
-    let load = Load::new(server.address());
+    let load = Load::new(server.address(), scenario.header);
     load.visit_once();
     let before = Rest::of(&server, mode);
     let random = Random::new(seed);
-    let stage =
-        Stage { mode, pump: scenario.log_is_pipe.then_some(&*pump), server: &server, load: &load, random: &random };
+    let pump = scenario.log_is_pipe.then_some(&*pump);
+    let stage = Stage { mode, site: &site, pump, server: &server, load: &load, random: &random };
     let tally = thread::scope(|scope| {
         let clients: Vec<_> =
             (1..=load::CLIENTS).map(|n| scope.spawn(move || load_one(stage.load, seed + n))).collect();

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, process::Command};
 
+use nix::sys::signal::Signal;
+
 use crate::{
-    common::{Mode, peer, process::descriptors, scratch::is_root, wait_until},
+    common::{Mode, launch, peer, process::descriptors, say, scratch::is_root, server::send, wait_until},
     harness::{Scenario, Stage},
 };
 
@@ -47,7 +49,43 @@ pub fn no_descriptors() -> Scenario {
             assert!(tally.refused.keys().all(|&status| status == 503 || status == 500), "{:?}", tally.refused);
             let warnings = stage.server.log().lines().filter(|line| line.contains("unable to")).count();
             assert!(warnings < 40, "{warnings} lines about what is short");
-            assert!(stage.mode == Mode::Prefork || tally.cut.is_empty() || stage.mode == Mode::OneShot, "{tally}");
+            assert!(stage.mode.is_prefork() || tally.cut.is_empty(), "{tally}");
+        },
+        ..Scenario::default()
+    }
+}
+
+/// Nobody gets another process. A pool serves with those it has, as long as it has one; elsewhere connections wait.
+pub fn no_processes() -> Scenario {
+    Scenario {
+        harm: |stage| {
+            if is_root() && launch::user(Some(stage.site.path())).next().is_some() {
+                return say("SKIPPED no_processes: the limit is not for root, and this place is closed to other users");
+            }
+            let limits = fs::read_to_string(format!("/proc/{}/limits", stage.server.pid())).expect("its limits");
+            let most = limits.lines().find_map(|line| line.strip_prefix("Max processes")?.split_whitespace().nth(1));
+            // What others run counts too: with less than one there is no room whatever they do.
+            limit(stage, "--nproc=0:");
+            for round in 0..3 {
+                let told = || stage.server.log().matches("unable to fork").count() > round;
+                wait_until("it is told", || {
+                    if let [_, .., last] = &stage.server.children()[..] {
+                        send(last.pid, Signal::SIGKILL);
+                    }
+                    told()
+                });
+                if stage.mode == Mode::Prefork {
+                    let so_far = stage.load.answered();
+                    wait_until("the rest serves", || stage.load.answered() > so_far + 5);
+                }
+            }
+            limit(stage, &format!("--nproc={}:", most.expect("a limit")));
+        },
+        verdict: |stage, tally| {
+            assert!(tally.refused.is_empty(), "{:?}", tally.refused);
+            assert!(stage.mode.is_prefork() || tally.cut.is_empty(), "{tally}");
+            let warnings = stage.server.log().matches("unable to fork").count();
+            assert!(warnings < 40, "{warnings} lines about what is short");
         },
         ..Scenario::default()
     }

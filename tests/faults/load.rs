@@ -8,11 +8,16 @@ use std::{
     net::SocketAddr,
     sync::{
         LazyLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
+    thread,
+    time::Duration,
 };
 
-use crate::common::{Client, Scratch};
+use crate::common::{Client, Scratch, wait_until};
 
 /// How many clients there are at once: one more than can always be served, so that the queue is in use.
 pub const CLIENTS: u64 = 7;
@@ -31,7 +36,12 @@ pub fn site() -> Scratch {
 /// What is done to one server by all clients.
 pub struct Load {
     pub address: SocketAddr,
+    header: &'static str,
     over: AtomicBool,
+    /// Nobody comes while it is set.
+    quiet: AtomicBool,
+    /// How many are connected.
+    present: AtomicUsize,
     answered: AtomicUsize,
 }
 
@@ -81,8 +91,11 @@ impl Tally {
 }
 
 impl Load {
-    pub fn new(address: SocketAddr) -> Load {
-        Load { address, over: AtomicBool::new(false), answered: AtomicUsize::new(0) }
+    /// Requests to this address, each with these lines in its head.
+    pub fn new(address: SocketAddr, header: &'static str) -> Load {
+        let [over, quiet] = [false; 2].map(AtomicBool::new);
+        let [present, answered] = [0; 2].map(AtomicUsize::new);
+        Load { address, header, over, quiet, present, answered }
     }
 
     /// Sends the clients home, after what they are at.
@@ -103,9 +116,25 @@ impl Load {
     pub fn client(&self, random: &Random) -> Tally {
         let mut tally = Tally::default();
         while !self.is_over() {
-            self.visit(random, &mut tally);
+            self.present.fetch_add(1, SeqCst);
+            if !self.quiet.load(SeqCst) {
+                self.visit(random, &mut tally);
+            }
+            self.present.fetch_sub(1, SeqCst);
+            while self.quiet.load(SeqCst) && !self.is_over() {
+                thread::sleep(Duration::from_millis(2));
+            }
         }
         tally
+    }
+
+    /// Does something while nobody is connected.
+    pub fn quietly<R>(&self, act: impl FnOnce() -> R) -> R {
+        self.quiet.store(true, SeqCst);
+        wait_until("all have gone", || self.present.load(SeqCst) == 0);
+        let done = act();
+        self.quiet.store(false, SeqCst);
+        done
     }
 
     /// A visit that must go well.
@@ -126,7 +155,7 @@ impl Load {
         for number in 1..=requests {
             let path = if random.below(8) == 0 { "/larger.bin" } else { "/" };
             tally.sent += 1;
-            let goes_on = match exchange(&mut client, path, number == requests) {
+            let goes_on = match exchange(&mut client, path, self.header, number == requests) {
                 Ok((200, true, goes_on)) => {
                     tally.answered += 1;
                     self.answered.fetch_add(1, Relaxed);
@@ -158,9 +187,9 @@ impl Load {
 
 /// One request and its answer: the status, whether these are the bytes of the file, and whether the connection goes on. An
 /// error says whether nothing of an answer had come.
-fn exchange(client: &mut Client, path: &str, last: bool) -> Result<(u16, bool, bool), (io::Error, bool)> {
+fn exchange(client: &mut Client, path: &str, header: &str, last: bool) -> Result<(u16, bool, bool), (io::Error, bool)> {
     let close = if last { "Connection: close\r\n" } else { "" };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}{close}\r\n");
     io::Write::write_all(&mut client.stream, request.as_bytes()).map_err(|error| (error, true))?;
     let (head, length) = client.try_head().map_err(|error| (error, client.has_nothing()))?;
     let body = match length {

@@ -1,9 +1,9 @@
 //! A server at rest: what it was before the harm, it is again.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{process::Command, thread, time::Duration};
 
 use crate::{
-    common::{BOUND, Mode, Server, holds_within, process},
+    common::{BOUND, Mode, Server, holds_within, process, run, tine},
     harness::CHILDREN,
     load::Load,
 };
@@ -13,25 +13,25 @@ const FEW: u64 = 3;
 
 /// What a server holds while nobody is connected.
 pub struct Rest {
-    descriptors: BTreeMap<u32, String>,
+    descriptors: Vec<String>,
     /// How many descriptors a child holds.
     child: Option<usize>,
 }
 
 impl Rest {
     pub fn of(server: &Server, mode: Mode) -> Rest {
-        settles(server, mode);
+        server.settles(mode, CHILDREN);
         // A child that serves holds more: the least is what one holds that waits. Who has gone meanwhile holds nothing.
         let held = server.children().into_iter().map(|child| process::descriptors(child.pid).len());
         let child = held.filter(|&held| held > 0).min();
-        Rest { descriptors: process::descriptors(server.pid()), child }
+        Rest { descriptors: kinds(server.pid()), child }
     }
 
     #[track_caller]
     pub fn is_regained(&self, server: &Server, mode: Mode, load: &Load) {
         load.visit_once();
-        settles(server, mode);
-        assert_eq!(process::descriptors(server.pid()), self.descriptors, "the supervisor's descriptors");
+        server.settles(mode, CHILDREN);
+        assert_eq!(kinds(server.pid()), self.descriptors, "the supervisor's descriptors");
         let mut held = Vec::new();
         // The last client may have left before the child knows.
         let same = holds_within(BOUND, || {
@@ -40,6 +40,7 @@ impl Rest {
             held.iter().all(|(_, held)| Some(held.len()) <= self.child)
         });
         assert!(same, "children hold {held:?} while nobody is connected, and held {:?} before", self.child);
+        self.shows_nobody(server);
         let all =
             || -> Vec<u32> { [server.pid()].into_iter().chain(server.children().iter().map(|c| c.pid)).collect() };
         let before: Vec<_> = all().into_iter().map(|pid| (pid, process::ticks(pid))).collect();
@@ -50,16 +51,26 @@ impl Rest {
         }
         load.visit_once();
     }
+
+    /// No slot of the scoreboard says that anybody is served.
+    #[track_caller]
+    fn shows_nobody(&self, server: &Server) {
+        let mut table = String::new();
+        let idle = holds_within(BOUND, || {
+            let output = run(Command::new(tine()).args(["status", "--once", &server.pid().to_string()]));
+            table = String::from_utf8_lossy(&output.stdout).into_owned();
+            let live = server.children().len();
+            let states = if live == 0 { String::new() } else { format!("{live} idle") };
+            table.contains(&format!("\nchildren {live}/{CHILDREN}: {states}\n"))
+        });
+        assert!(idle, "nobody is connected:\n{table}");
+    }
 }
 
-/// Waits until the children are there that belong there, and no other, alive.
-#[track_caller]
-pub fn settles(server: &Server, mode: Mode) {
-    let at_rest = if mode.is_prefork() { CHILDREN as usize } else { 0 };
-    let mut children = Vec::new();
-    let settled = holds_within(BOUND, || {
-        children = server.children();
-        children.len() == at_rest && children.iter().all(|child| child.state != 'Z')
-    });
-    assert!(settled, "{at_rest} children and no zombie belong there, not {children:?}");
+/// What a process holds; the sockets of pairs are made anew when their child has died.
+fn kinds(pid: u32) -> Vec<String> {
+    let kind = |what: String| what.replace(|letter: char| letter.is_ascii_digit(), "");
+    let mut kinds: Vec<String> = process::descriptors(pid).into_values().map(kind).collect();
+    kinds.sort();
+    kinds
 }
