@@ -19,6 +19,7 @@ use nix::sys::socket::{
     setsockopt, shutdown, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
+use nix::unistd::dup3;
 
 use crate::error::Error;
 use crate::sys;
@@ -290,15 +291,31 @@ impl Listener {
             && polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 
-    /// Listens anew at a socket that was shut down. What was queued is lost, and a Unix socket stays shut.
-    pub(crate) fn reopen(&self) -> nix::Result<()> {
-        let Address::Tcp(address) = self.address else { return Err(Errno::EINVAL) };
-        // A port that the kernel chose is not kept for a socket that was shut down. One that was asked for is, and is not
-        // bound twice.
-        match bind(self.socket.as_raw_fd(), &SockaddrStorage::from(address)) {
-            Ok(()) | Err(Errno::EINVAL) => sys::listen(self.socket.as_fd(), self.tuning.backlog),
-            Err(error) => Err(error),
+    /// Listens anew at a socket that was shut down; what was queued is lost. A Unix socket stays shut: another one takes its
+    /// number and its name, which nobody misses for an instant, and only who holds it from now on accepts there.
+    pub(crate) fn reopen(&mut self) -> nix::Result<()> {
+        let path = match &self.address {
+            // A port that the kernel chose is not kept for a socket that was shut down. One that was asked for is, and is
+            // not bound twice.
+            Address::Tcp(address) => match bind(self.socket.as_raw_fd(), &SockaddrStorage::from(*address)) {
+                Ok(()) | Err(Errno::EINVAL) => return sys::listen(self.socket.as_fd(), self.tuning.backlog),
+                Err(error) => return Err(error),
+            },
+            Address::Unix(path) if identity(path) == self.name.get() => path,
+            // The name is somebody else's.
+            Address::Unix(_) => return Err(Errno::EPERM),
+        };
+        let mut beside = path.clone().into_os_string();
+        beside.push("~");
+        let beside = PathBuf::from(beside);
+        let (fresh, nonblocking) = (listen_unix(&beside, self.tuning)?, self.is_nonblocking());
+        if let Err(error) = std::fs::rename(&beside, path) {
+            let _ = std::fs::remove_file(&beside);
+            return Err(self::errno(error));
         }
+        self.name.set(identity(path));
+        dup3(&fresh, &mut self.socket, OFlag::O_CLOEXEC)?;
+        if nonblocking { self.set_nonblocking() } else { Ok(()) }
     }
 
     /// Whether the name of a Unix socket is still there, although it was to be removed: the user who serves may not.
@@ -402,13 +419,31 @@ mod tests {
 
     #[test]
     fn what_was_shut_down_listens_anew_at_the_same_address() {
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Tuning::default()).unwrap();
+        let mut listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Tuning::default()).unwrap();
         let Address::Tcp(address) = *listener.address() else { unreachable!() };
         assert!(!listener.is_shut());
         listener.refuse();
         assert!(listener.is_shut() && std::net::TcpStream::connect(address).is_err());
         listener.reopen().unwrap();
         assert!(!listener.is_shut() && std::net::TcpStream::connect(address).is_ok());
+    }
+
+    #[test]
+    fn a_unix_socket_that_was_shut_down_is_replaced_under_its_name() {
+        let path = std::env::temp_dir().join(format!("tcpserver-reopen-{}", std::process::id()));
+        let mut listener = Listener::bind(&Address::Unix(path.clone()), Tuning::default()).unwrap();
+        listener.set_nonblocking().unwrap();
+        let number = listener.as_fd_number();
+        listener.refuse();
+        assert!(listener.is_shut() && UnixStream::connect(&path).is_err());
+        listener.reopen().unwrap();
+        assert!(!listener.is_shut() && UnixStream::connect(&path).is_ok());
+        assert!(listener.as_fd_number() == number && listener.is_nonblocking());
+        listener.hand_over();
+        assert!(listener.reopen().is_err(), "somebody else's name was taken");
+        listener.take_back();
+        listener.remove_name();
+        assert!(!path.exists(), "the name is its own");
     }
 
     #[test]

@@ -41,6 +41,9 @@ impl Supervisor<'_> {
             }
             Err(Nothing::Closed(error)) if self.stopping.is_none() => {
                 self.reopen();
+                if self.stopping.is_some() {
+                    return false;
+                }
                 self.lull.extend(sys::micros());
                 self.held_up("accept", &error);
                 return false;

@@ -2,7 +2,6 @@
 //! with all others: the supervisor listens anew.
 
 use super::Supervisor;
-use crate::listen::Listener;
 
 impl Supervisor<'_> {
     /// Listens anew where somebody has shut a socket down, and says so. Called when something has failed that may come of it.
@@ -11,10 +10,16 @@ impl Supervisor<'_> {
             return;
         }
         for at in 0..self.listeners.len() {
-            let listener = &self.listeners[at];
-            if !Listener::is_shut(listener) {
+            if !self.listeners[at].is_shut() {
                 continue;
             }
+            // The process before us shuts down what it leaves when it is told to stop, and has told us so before.
+            self.nest.signals.let_in();
+            self.heed_stop();
+            if self.stopping.is_some() {
+                return;
+            }
+            let listener = &mut self.listeners[at];
             let (name, reopened) = (listener.address().to_string(), listener.reopen());
             match reopened {
                 Ok(()) => self.complain(format_args!("somebody has shut down {name}: listening anew")),
