@@ -7,7 +7,10 @@ use std::{
     fs,
     os::{
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr as UnixAddress, UnixDatagram},
+        unix::{
+            fs::symlink,
+            net::{SocketAddr as UnixAddress, UnixDatagram},
+        },
     },
     path::Path,
     process::{Command, id},
@@ -134,6 +137,43 @@ fn a_manager_is_told_of_the_follower() {
     manager.await_message(&["STOPPING=1"]);
     wait_until("it is gone", || !is_alive(pid));
     common::guard::remove(pid);
+}
+
+/// A follower that says it serves, and dies of it: the old one has the service back, with its window, and says so.
+#[test]
+fn a_manager_is_told_of_who_serves_again() {
+    let (site, place) = (site(), Scratch::new());
+    let mut manager = Manager::in_place(&place);
+    common::scratch::set_mode(place.path(), 0o755);
+    let program = place.join("tine");
+    symlink(tine(), &program).expect("name the program");
+    let mut command = Command::new(&program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--children", "2"]);
+    command.args(launch::user(Some(site.path()))).arg(site.path()).env("NOTIFY_SOCKET", place.join("notify"));
+    let mut server = Server::ready(command);
+    let metrics = server.await_log(&["metrics on http://"]);
+    let metrics = metrics.split_once("http://").and_then(|(_, rest)| rest.split_once('/')?.0.parse().ok());
+    let metrics = metrics.expect("where the page is");
+    let script = "#!/bin/sh\npipe=${TCPSERVER_HANDOVER#*:}\nprintf ! >/proc/self/fd/${pipe%%:*}\nexit 3\n";
+    let new = place.file("new", script);
+    common::scratch::set_mode(&new, 0o755);
+    fs::rename(&new, &program).expect("put another there");
+    let own = format!("MAINPID={}", server.pid());
+    for _ in 0..2 {
+        let before = server.log().matches("this one serves again").count();
+        server.signal(Signal::SIGUSR2);
+        wait_until("it serves again", || server.log().matches("this one serves again").count() > before);
+        let followed = manager.await_message(&["MAINPID="]);
+        assert!(!followed.contains(&own), "{followed}");
+        manager.await_message(&[&own]);
+        ask(server.address().port());
+        let mut client = Client::connect(metrics);
+        assert!(client.request("GET", "/metrics", "").expect(200).text().contains("tine_children"));
+    }
+    server.signal(Signal::SIGHUP);
+    manager.await_message(&["RELOADING=1"]);
+    server.stop();
+    manager.await_message(&["STOPPING=1"]);
 }
 
 #[test]
@@ -269,8 +309,8 @@ fn leaving_loses_nobody() {
     for pause in 0..12 {
         ask(port);
         served.extend(children(server.pid()).iter().map(|child| child.pid));
-        // It leaves one to two seconds after the last client: before that, then, and after it.
-        std::thread::sleep(Duration::from_millis(1200 + 100 * pause));
+        // It leaves a second after the last client, or an eighth later: before that, then, and after it.
+        std::thread::sleep(Duration::from_millis(900 + 50 * pause));
     }
     assert!(served.len() > 1, "it left now and then: {served:?}");
 }

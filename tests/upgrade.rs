@@ -86,13 +86,24 @@ impl Dynasty {
         });
     }
 
-    /// Stops the last one; everybody must end.
+    /// Stops the last one, and whoever took over in that instant; everybody must end.
     #[track_caller]
     fn stop(&mut self) {
         self.look();
         self.signal(Signal::SIGTERM);
-        assert_eq!(self.first.poll_exit().unwrap_or_else(|| self.first.wait()).code(), Some(0), "a gentle stop");
-        wait_until("all are gone", || !self.followers.iter().any(|&pid| is_alive(pid)));
+        let mut stopped = self.followers.len();
+        wait_until("all are gone", || {
+            let gone = self.first.poll_exit().is_some() && !self.followers.iter().any(|&pid| is_alive(pid));
+            // Who gave way just before it was told to stop has said so before it ended.
+            self.look();
+            if self.followers.len() > stopped {
+                stopped = self.followers.len();
+                self.signal(Signal::SIGTERM);
+                return false;
+            }
+            gone
+        });
+        assert_eq!(self.first.wait().code(), Some(0), "a gentle stop");
         assert!(!process::listens(self.address().port()));
     }
 }
@@ -156,7 +167,7 @@ fn under_load_nothing_is_lost_in_vfork() {
     ten_upgrades(Mode::Vfork);
 }
 
-/// Both signals, in no order and faster than they can be heeded.
+/// Both signals, in no order and faster than they can be heeded; then the end, in the middle of it.
 #[test]
 fn a_storm_loses_nothing() {
     for mode in Mode::ALL {
@@ -171,26 +182,33 @@ fn a_storm_loses_nothing() {
             }
         });
         expect_no_loss(&format!("SIGHUP, SIGUSR2 and SIGHUP x 60, {mode:?}"), &story);
-        server.upgrade();
+        server.signal(Signal::SIGUSR2);
+        server.signal(Signal::SIGHUP);
         server.stop();
         let fatal = server.first.log().lines().filter(|line| line.contains("fatal")).count();
         assert_eq!(fatal, 0, "{mode:?}: {}", server.first.log());
     }
 }
 
-/// Told to stop while another is starting, both stop: nobody comes up behind the back of who said so.
+/// Told to stop while another is starting, both stop: nobody comes up behind the back of who said so, and the first to
+/// be started is the last to end.
 #[test]
 fn a_stop_stops_the_follower_too() {
-    for _ in 0..10 {
+    for mode in Mode::ALL.into_iter().cycle().take(12) {
         let site = site();
-        let mut server = serve(Mode::Prefork, 4, &[], &site);
+        let mut server = serve(mode, 4, &[], &site);
         server.signal(Signal::SIGUSR2);
         server.first.await_log(&["anew: process"]);
         server.first.stop();
-        for pid in server.told("anew: process ", "").into_iter().chain(server.followers.clone()) {
-            wait_until("the follower is gone", || !is_alive(pid));
+        let log = server.first.log();
+        // It may have come to serve in that instant; then it serves, and that was said.
+        server.look();
+        if server.followers.is_empty() {
+            let follower = server.told("anew: process ", "");
+            assert!(!follower.iter().any(|&pid| is_alive(pid)) && follower.len() == 1, "{mode:?}: {log}");
+            assert!(!process::listens(server.address().port()), "{mode:?}: {log}");
         }
-        wait_until("nobody listens", || !process::listens(server.address().port()));
+        assert!(!log.contains("fatal"), "{mode:?}: {log}");
     }
 }
 
@@ -199,13 +217,14 @@ fn a_stop_stops_the_follower_too() {
 fn what_is_under_way_is_completed() {
     for mode in Mode::ALL {
         let site = site();
-        let mut server = serve(mode, 4, &[], &site);
+        // A machine that is short of memory has taken more than half a minute for so large a file.
+        let mut server = serve(mode, 4, &["--drain", "300"], &site);
         let mut client = Client::connect(server.address());
         client.send("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client.try_head().expect("the head of the response");
         server.upgrade();
         Client::connect(server.address()).get("/hello.txt").expect(200);
-        server.first.await_log(&["stopping: 30 s for open connections to finish: 1"]);
+        server.first.await_log(&["stopping: 300 s for open connections to finish: 1"]);
         server.first.await_log(&["still here: pid", &client.name()]);
         assert_eq!(client.take(LARGE).expect("the whole file").len(), LARGE, "{mode:?}");
         client.expect_end();
@@ -218,7 +237,7 @@ fn what_is_under_way_is_completed() {
 #[test]
 fn who_is_leaving_is_not_hastened_by_the_first_word() {
     let site = site();
-    let mut server = serve(Mode::Prefork, 4, &[], &site);
+    let mut server = serve(Mode::Prefork, 4, &["--drain", "300"], &site);
     let mut client = Client::connect(server.address());
     client.send("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.try_head().expect("the head of the response");

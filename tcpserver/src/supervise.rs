@@ -18,6 +18,7 @@ use std::os::fd::AsFd;
 
 use connection::Handler;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 
 use crate::admit::Admitted;
@@ -192,6 +193,8 @@ impl<'a> Supervisor<'a> {
             self.fill();
             self.press_on();
         }
+        // One that is still there in the end hangs.
+        self.signal_called_off(Signal::SIGKILL);
         let window = self.window.iter().map(Window::listener);
         for listener in self.listeners.iter().chain(window) {
             listener.remove_name();

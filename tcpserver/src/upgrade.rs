@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{AccessFlags, Pid, access};
 
 use crate::error::Error;
@@ -138,7 +138,7 @@ impl Successor {
         }
     }
 
-    /// Has it end: by SIGTERM at once if it has no say about that yet, and gently if it serves.
+    /// Has it end.
     pub(crate) fn signal(&self, signal: Signal) {
         // It cannot have been reaped: then it would not be here.
         let _ = kill(Pid::from_raw(self.pid), signal);
@@ -187,6 +187,7 @@ impl Told {
     /// It was not said to this process, or makes no sense.
     pub fn from_environment() -> Result<Option<Told>, Error> {
         let Some(text) = env::var_os(VARIABLE) else { return Ok(None) };
+        heed_call_off();
         let failed = |reason: &str| {
             let wrong = Error::new("take over", "the sockets of the process before", reason);
             wrong.remedy(format!("{VARIABLE} is for a process that is being upgraded: unset it"))
@@ -221,6 +222,13 @@ impl Told {
         fcntl(&pipe, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|error| failed(error.into()))?;
         Ok(Handover { sockets, lent: self.lent, window, predecessor: Predecessor(pipe.into()) })
     }
+}
+
+/// SIGTERM, which the old program has blocked, ends the new one from here on until it can serve: the old one sends it when
+/// it is told to stop itself, before it shuts down the sockets and before it ends. So that is no reason to complain.
+fn heed_call_off() {
+    // It fails for no set of signals.
+    let _ = SigSet::from(Signal::SIGTERM).thread_unblock();
 }
 
 fn parse(text: &str) -> Option<(u32, Told)> {

@@ -76,13 +76,10 @@ impl Window {
     fn over(listener: Listener, speak: Speak) -> Result<Window, Error> {
         let failed = |error: Errno| Error::os("set up", listener.address().to_string(), error);
         listener.set_nonblocking().map_err(failed)?;
-        let watch = || {
-            let events = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-            events.add(listener.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, KNOCK))?;
-            Ok(events)
-        };
-        let events = watch().map_err(failed)?;
-        Ok(Window { listener, speak, events, guests: Default::default() })
+        let events = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
+        let window = Window { listener, speak, events, guests: Default::default() };
+        window.watch().map_err(|error| Error::os("set up", window.listener.address().to_string(), error))?;
+        Ok(window)
     }
 
     /// Its socket.
@@ -106,6 +103,18 @@ impl Window {
         self.listener.hand_over();
         // It is watched: this cannot fail.
         let _ = self.events.delete(&self.listener);
+    }
+
+    /// That process is gone.
+    pub(crate) fn take_back(&self) {
+        self.listener.take_back();
+        // It was watched before: this fails for want of memory alone, and then the window stays closed.
+        let _ = self.watch();
+    }
+
+    /// Has whoever comes be an event.
+    fn watch(&self) -> nix::Result<()> {
+        self.events.add(&self.listener, EpollEvent::new(EpollFlags::EPOLLIN, KNOCK))
     }
 
     /// All descriptors, which are no child's business.

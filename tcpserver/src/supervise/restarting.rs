@@ -1,6 +1,8 @@
 //! The service reads its files anew, a new program takes its place, a service manager hears of it, and nobody comes any
 //! more.
 
+use std::process;
+
 use nix::sys::signal::Signal;
 
 use super::{Crew, Supervisor};
@@ -24,16 +26,32 @@ pub(super) struct Restarting<'a> {
     asked: Restart<'a>,
     leaving: Leaving,
     successor: Option<Successor>,
+    /// One that was starting when the service was told to stop: this process ends after it.
+    called_off: Option<Successor>,
     /// The one that serves, while we finish; and whether the sockets had been ours.
     heir: Option<(i32, bool)>,
-    /// When it is looked whether somebody came, and how much had been served by the time before.
-    idle: Option<(u64, u64)>,
+    idle: Option<Idle>,
 }
+
+/// Whether somebody comes, as far as that is asked for.
+struct Idle {
+    /// So long nobody is to have come, in microseconds.
+    period: u64,
+    /// When it is looked next.
+    due: u64,
+    /// Since when nobody came, and how much had been served by then.
+    since: u64,
+    served: u64,
+}
+
+/// It is looked so often in a period: a pool's children accept for themselves, and tell nobody when.
+const LOOKS: u64 = 8;
 
 impl<'a> Supervisor<'a> {
     /// Asks for more than serving.
     pub(crate) fn with_restart(mut self, asked: Restart<'a>) -> Self {
-        let idle = asked.idle.map(|seconds| (sys::micros() + u64::from(seconds) * 1_000_000, 0));
+        let (period, since) = (asked.idle.map(|seconds| u64::from(seconds) * 1_000_000), sys::micros());
+        let idle = period.map(|period| Idle { period, due: since + period / LOOKS, since, served: 0 });
         self.restarting = Restarting { asked, idle, ..Restarting::default() };
         self
     }
@@ -56,11 +74,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Who is told how it goes, unless it is another's to tell.
+    fn manager(&self) -> Option<&Manager> {
+        self.restarting.asked.manager.as_ref().filter(|_| self.restarting.heir.is_none())
+    }
+
     /// When there is something to do although no signal came, in microseconds of the monotonic clock.
     pub(super) fn next_of_restarting(&self) -> Option<u64> {
-        let Restarting { asked, leaving, successor, idle, .. } = &self.restarting;
-        let watchdog = asked.manager.as_ref().and_then(Manager::next);
-        let idle = idle.filter(|_| self.stopping.is_none()).map(|(due, _)| due);
+        let Restarting { leaving, successor, idle, .. } = &self.restarting;
+        let watchdog = self.manager().and_then(Manager::next);
+        let idle = idle.as_ref().filter(|_| self.stopping.is_none()).map(|idle| idle.due);
         [watchdog, leaving.next(), successor.as_ref().map(Successor::next), idle].into_iter().flatten().min()
     }
 
@@ -76,7 +99,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         let now = sys::micros();
-        if let Some(manager) = &mut self.restarting.asked.manager {
+        if let (Some(manager), None) = (&mut self.restarting.asked.manager, self.restarting.heir) {
             manager.beat(now);
         }
         self.look_for_successor();
@@ -170,9 +193,14 @@ impl<'a> Supervisor<'a> {
                 ));
             }
             State::Serves => {
-                self.restarting.successor = None;
+                // Who said before now that the service is to stop did not know of a new one, and means both.
+                self.nest.signals.let_in();
+                self.heed_stop();
+                if self.restarting.successor.take().is_none() {
+                    return;
+                }
                 self.log.note(format_args!("process {pid} serves now; open connections may finish here"));
-                if let Some(manager) = self.restarting.asked.manager.take() {
+                if let Some(manager) = self.manager() {
                     manager.main_pid(pid);
                 }
                 let ours = !self.listeners.iter().any(Listener::is_lent);
@@ -195,6 +223,7 @@ impl<'a> Supervisor<'a> {
             self.books.counters.upgrades_failed.add(1);
             self.log.warning(format_args!("{what} {pid}, ended before it served ({fate}): serving goes on as before"));
         }
+        self.restarting.called_off.take_if(|called_off| called_off.pid() == pid);
         if let Some((_, ours)) = self.restarting.heir.take_if(|(heir, _)| *heir == pid)
             && self.stopping.as_ref().is_some_and(|stopping| !stopping.is_told())
             && ended.is_abnormal()
@@ -205,23 +234,44 @@ impl<'a> Supervisor<'a> {
             if ours {
                 self.listeners.iter().for_each(Listener::take_back);
             }
+            if let Some(window) = &self.window {
+                window.take_back();
+            }
+            if let Some(manager) = self.manager() {
+                manager.main_pid(process::id().cast_signed());
+            }
         }
     }
 
-    /// The service is told to stop: a program that was just starting is, too.
+    /// The service is told to stop: a program that was just starting is, too. It is told before anything is done to the
+    /// sockets, and waited for: whoever sees this process end finds nobody listening.
     pub(super) fn stop_successor(&mut self) {
         if let Some(successor) = self.restarting.successor.take() {
-            successor.signal(Signal::SIGTERM);
+            self.log.note(format_args!("process {}, which was starting, is stopped too", successor.pid()));
+            self.restarting.called_off = Some(successor);
         }
-        if let Some(manager) = &self.restarting.asked.manager {
+        self.signal_called_off(Signal::SIGTERM);
+        if let Some(manager) = self.manager() {
             manager.stopping();
+        }
+    }
+
+    /// Whether a program that was called off is still there.
+    pub(super) fn has_called_off(&self) -> bool {
+        self.restarting.called_off.is_some()
+    }
+
+    /// For a program that was called off.
+    pub(super) fn signal_called_off(&self, signal: Signal) {
+        if let Some(successor) = &self.restarting.called_off {
+            successor.signal(signal);
         }
     }
 
     /// Ends the service when nobody came for long; whoever lent us the sockets listens on.
     fn look_for_anybody(&mut self, now: u64) {
-        let (Some((due, before)), Some(seconds)) = (self.restarting.idle, self.restarting.asked.idle) else { return };
-        if now < due || self.stopping.is_some() {
+        let Some(idle) = self.restarting.idle.as_mut().filter(|idle| now >= idle.due) else { return };
+        if self.stopping.is_some() {
             return;
         }
         // A number that changes with each connection, as far as children tell the truth.
@@ -233,12 +283,13 @@ impl<'a> Supervisor<'a> {
             }
             _ => (self.accepted, self.children.live() > 0 || self.waiting.is_some() || !self.porter.is_empty()),
         };
-        if served == before && !busy {
-            self.log.note(format_args!("nobody came for {seconds} s: leaving"));
-            self.leave(false);
-            return;
+        if served != idle.served || busy || self.restarting.successor.is_some() {
+            (idle.since, idle.served) = (now, served);
+        } else if now >= idle.since + idle.period {
+            self.log.note(format_args!("nobody came for {} s: leaving", idle.period / 1_000_000));
+            return self.leave(false);
         }
-        self.restarting.idle = Some((now + u64::from(seconds) * 1_000_000, served));
+        idle.due = (now + idle.period / LOOKS).min(idle.since + idle.period);
     }
 
     /// Stops without a word to those who are queued: somebody else accepts them. `told` says that it is not by our own

@@ -77,6 +77,6 @@ impl Supervisor<'_> {
         let waits = self.accepting.contains(&true) || self.waiting.is_some() || !self.porter.is_empty();
         let waits = waits || self.handed.as_ref().is_some_and(|handed| handed.returned() > 0);
         let queues_empty = self.children_accept() || !waits;
-        (queues_empty && self.children.live() == 0) || stopping.is_over()
+        (queues_empty && self.children.live() == 0 && !self.has_called_off()) || stopping.is_over()
     }
 }
