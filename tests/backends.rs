@@ -56,7 +56,7 @@ fn one_is_restarted_and_one_is_killed() {
             second.wait();
             load.more(400);
         });
-        expect_no_loss(&format!("HAProxy: one restarted, one killed, {mode:?}"), &story);
+        expect_no_loss(mode, "HAProxy: one restarted, one killed", 2, &story);
         drop(proxy);
         first.stop();
     }

@@ -59,7 +59,7 @@ fn twenty_reloads(mode: Mode) {
             load.more(20);
         }
     });
-    expect_no_loss(&format!("SIGHUP x 20, {mode:?}"), &story);
+    expect_no_loss(mode, "SIGHUP", 20, &story);
     // While the old children leave, these pools are short of places, and who idles yields to who waits.
     if !matches!(mode, Mode::OneShot | Mode::Handed) {
         assert_eq!(story.asked_anew, 0, "{mode:?}: kept connections are told before they end");
@@ -104,7 +104,7 @@ fn a_storm_loses_nothing() {
                 load.more(1);
             }
         });
-        expect_no_loss(&format!("SIGHUP x 200 at once, {mode:?}"), &story);
+        expect_no_loss(mode, "SIGHUP in a storm", 200, &story);
         server.stop();
     }
 }
@@ -123,7 +123,7 @@ fn children_with_several_sockets_leave_too() {
             load.more(20);
         }
     });
-    expect_no_loss("SIGHUP x 5, two sockets", &story);
+    expect_no_loss(Mode::Prefork, "SIGHUP, two sockets", 5, &story);
     server.stop();
 }
 

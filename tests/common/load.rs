@@ -1,7 +1,6 @@
 //! Clients that ask again and again and forgive nothing, for what must happen to a server without anybody noticing.
 
 use std::{
-    fmt,
     io::{self, ErrorKind, Write},
     net::SocketAddr,
     sync::{
@@ -11,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::{Client, say};
+use super::{Client, Mode, say};
 
 /// What became of the requests.
 #[derive(Default)]
@@ -33,14 +32,6 @@ pub struct Story {
     pub failed: Vec<String>,
 }
 
-impl fmt::Display for Story {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (served, connections) = (self.served, self.connections);
-        let (failed, anew) = (self.failed.len(), self.asked_anew);
-        write!(f, "{served:>7} answers, {connections:>7} connections, failed {failed}, asked anew {anew}")
-    }
-}
-
 impl Load {
     /// How many answers came so far.
     pub fn served(&self) -> usize {
@@ -54,7 +45,12 @@ impl Load {
     }
 
     fn has_failed(&self) -> bool {
-        !self.failed.lock().expect("no client panics").is_empty()
+        !self.failures().is_empty()
+    }
+
+    /// What went wrong so far: a client saw the answer that a child ended with.
+    pub fn failures(&self) -> Vec<String> {
+        self.failed.lock().expect("no client panics").clone()
     }
 
     /// One connection after the other, with as many requests as the server lets it have, or with one.
@@ -126,9 +122,15 @@ pub fn under_load(address: SocketAddr, meanwhile: impl FnOnce(&Load)) -> Story {
     }
 }
 
-/// Says a row of the table of restarts, and that nothing failed.
+/// Says a row of the table of restarts, and that nothing failed. `-- --nocapture` of the tests `reload`, `upgrade` and
+/// `backends` is the whole table.
 #[track_caller]
-pub fn expect_no_loss(what: &str, story: &Story) {
-    say(&format!("restart under load: {what:<44} {story}"));
-    assert!(story.failed.is_empty(), "{what}: {:?}", story.failed);
+pub fn expect_no_loss(mode: Mode, what: &str, restarts: usize, story: &Story) {
+    let Story { served, connections, asked_anew, failed } = story;
+    let (mode, lost) = (format!("{mode:?}"), failed.len());
+    say(&format!(
+        "restart under load: {mode:<8} {what:<40} restarts {restarts:>4}, requests {served:>6} on {connections:>6} \
+         connections, failed {lost}, asked anew {asked_anew}"
+    ));
+    assert!(failed.is_empty(), "{mode}, {what}: {failed:?}");
 }
