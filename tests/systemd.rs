@@ -215,7 +215,8 @@ fn sockets_of_a_manager_are_served() {
         let Some(mut server) = activated(mode, port, &[], site.path()) else { return };
         ask(port);
         ask(port);
-        assert!(server.stdout().contains(&format!("on http://127.0.0.1:{port}/")), "{}", server.stdout());
+        // A pool's children serve already when it says so.
+        wait_until("it says where", || server.stdout().contains(&format!("on http://127.0.0.1:{port}/")));
         // With the follower too, which has them from the one before.
         server.signal(Signal::SIGUSR2);
         let line = server.await_log(&["tine: process", "serves now"]);
