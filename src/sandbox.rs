@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use tcpserver::sandbox::{Plan, Sandbox, probe};
-use tcpserver::{Error, Log};
+use tcpserver::{Error, Server};
 
 use crate::settings::{ModeName, Serve};
 
@@ -77,15 +77,17 @@ fn plan(settings: &Serve) -> Plan {
         programs: handler.made.runs_programs(),
         strict: settings.sandbox == Wanted::Strict,
         reused: settings.mode == ModeName::Prefork && settings.reuse != 1,
+        ..Plan::default()
     }
 }
 
 /// Makes the sandbox, and says what it does not hold. To be called when the user and the root are what they will be.
-pub fn prepare(settings: &Serve, log: &mut Log) -> Result<Option<Rc<Sandbox>>, Error> {
+pub fn prepare(settings: &Serve, server: &mut Server) -> Result<Option<Rc<Sandbox>>, Error> {
     if settings.sandbox == Wanted::Off || !has_children(settings) {
         return Ok(None);
     }
-    let (sandbox, findings) = Sandbox::new(plan(settings))?;
+    let (sandbox, findings) = Sandbox::new(plan(settings).at(server.listeners()))?;
+    let log = server.log();
     if let Some(gaps) = probe::gaps(&findings) {
         log.warning(format_args!(
             "the sandbox is not whole: whoever breaks a child can {gaps}, for this kernel, or what this runs in, lacks {} \

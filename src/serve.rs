@@ -135,7 +135,7 @@ pub fn run(settings: &Serve) -> Result<ExitCode, Error> {
         }
     };
     tell_identity(settings, &confinement, server.log());
-    let sandbox = match sandbox::prepare(settings, server.log()) {
+    let sandbox = match sandbox::prepare(settings, &mut server) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             server.abandon();

@@ -133,6 +133,25 @@ fn a_unix_socket() {
     }
 }
 
+/// Connections of a Unix socket inherit no timeouts: a client that says nothing is let go all the same.
+#[test]
+fn a_silent_client_of_a_unix_socket_is_let_go() {
+    let site = site();
+    let place = site.dir("place").join("socket");
+    common::scratch::set_mode(&site.join("place"), 0o777);
+    for mode in Mode::ALL {
+        let listen = format!("unix:{}", place.display());
+        let options = ["--listen", &listen, "--header-timeout", "1", "--idle-timeout", "1"];
+        let mut server = launch::serve(mode, 2, &options, site.path());
+        let mut silent = UnixStream::connect(&place).expect("connect");
+        silent.set_read_timeout(Some(common::BOUND)).expect("a timeout");
+        // Which goes on when it is interrupted.
+        assert_eq!(silent.read_to_end(&mut Vec::new()).expect("an end"), 0, "{mode:?}");
+        assert!(!server.log().contains("killed by"), "{mode:?}: {}", server.log());
+        server.stop();
+    }
+}
+
 /// A socket file that a killed server left is no server: the next start takes its place.
 #[test]
 fn a_stale_socket_file_is_replaced() {

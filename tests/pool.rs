@@ -5,7 +5,8 @@ mod common;
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt,
+    io::{Read, Write},
+    os::unix::{fs::FileExt, net::UnixStream},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -204,6 +205,30 @@ fn no_request_under_way_yields() {
     }
 }
 
+/// A client that connected and says nothing has a child (at a Unix socket at once, where nobody defers it), and yields too.
+#[test]
+fn silent_newcomers_yield() {
+    let site = site();
+    let place = site.dir("place").join("socket");
+    common::scratch::set_mode(&site.join("place"), 0o777);
+    for how in ["", HANDED] {
+        let listen = format!("unix:{}", place.display());
+        let mut server = serve(&format!("--listen {listen} --children 1 --header-timeout 600 {how}"), &site);
+        let connect = || {
+            let client = UnixStream::connect(&place).expect("connect");
+            client.set_read_timeout(Some(common::BOUND)).expect("a timeout");
+            client
+        };
+        let (mut silent, mut other) = (connect(), connect());
+        other.write_all(b"GET /hello.txt HTTP/1.0\r\n\r\n").expect("ask");
+        let mut answer = String::new();
+        other.read_to_string(&mut answer).expect("read the answer");
+        assert!(answer.ends_with("\r\n\r\nhello\n"), "{how}: {answer}");
+        assert_eq!(silent.read_to_end(&mut Vec::new()).expect("an end"), 0, "{how}");
+        server.stop();
+    }
+}
+
 /// Who has sent its balancer's header by the time that no child is free waits in the supervisor, and counts as well.
 #[test]
 fn who_waits_behind_a_balancer_is_made_room_for() {
@@ -356,18 +381,21 @@ fn a_handed_pool_shrinks() {
 fn one_shot_children_are_made_ahead() {
     let site = site();
     let server = serve("--reuse 1 --min-spare 4 --max-spare 8 --max-children 50 --idle-timeout 600", &site);
-    let all = || -> Vec<u32> { server.children().iter().map(|child| child.pid).collect() };
     let mut clients: Vec<(Client, u32)> = Vec::new();
-    for _ in 0..10 {
-        wait_until("four children wait", || all().len() >= clients.len() + 4);
-        for _ in 0..4 {
-            let before = all();
-            let client = kept(&server);
-            let child = server.child_of(&client);
-            assert!(before.contains(&child), "{child} was not there before its client: {before:?}");
-            assert!(clients.iter().all(|&(_, other)| other != child), "a fresh one for each");
-            clients.push((client, child));
-        }
+    for _ in 0..20 {
+        let mut before = Vec::new();
+        // Nobody is being made, and all serve or wait: one that begins now may be faster than those whom the kernel wakes.
+        let sleeps = |process: &process::Process| process.state == 'S';
+        wait_until("four children wait", || {
+            let rests = process::find(server.pid()).is_some_and(|supervisor| sleeps(&supervisor));
+            before = server.children();
+            rests && before.len() >= clients.len() + 4 && before.iter().all(sleeps)
+        });
+        let client = kept(&server);
+        let child = server.child_of(&client);
+        assert!(before.iter().any(|other| other.pid == child), "{child} was not there before its client: {before:?}");
+        assert!(clients.iter().all(|&(_, other)| other != child), "a fresh one for each");
+        clients.push((client, child));
     }
 }
 

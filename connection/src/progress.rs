@@ -12,12 +12,14 @@ use Ordering::{Acquire, Relaxed, Release};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
-    /// It waits for the rest of what the client has to say, or for its first word.
-    Reading = 0,
+    /// It waits for the client's first word.
+    Waiting = 0,
     /// It answers.
     Answering = 1,
     /// It has answered, and the client may ask again: the connection can be closed without loss.
     Kept = 2,
+    /// It waits for the rest of what the client has to say.
+    Reading = 3,
 }
 
 /// So many bytes of a request are told.
@@ -68,7 +70,7 @@ impl Progress {
 
     /// For the process: the connection is over, and no byte of its client is kept.
     pub fn forget(&self) {
-        self.stage.store(Stage::Reading as u32, Relaxed);
+        self.stage.store(Stage::Waiting as u32, Relaxed);
         self.began.store(0, Relaxed);
         self.moved.store(0, Relaxed);
         self.write(b"");
@@ -122,7 +124,8 @@ impl Progress {
         match self.stage.load(Acquire) {
             1 => Stage::Answering,
             2 => Stage::Kept,
-            _ => Stage::Reading,
+            3 => Stage::Reading,
+            _ => Stage::Waiting,
         }
     }
 
@@ -203,7 +206,7 @@ mod tests {
         progress.forget();
         assert_eq!((line(&progress), progress.times()), ((vec![], false), (0, 0)));
         assert!(progress.line.iter().all(|word| word.load(Relaxed) == 0), "no byte of it is left");
-        assert_eq!((progress.stage(), progress.counts()), (Stage::Reading, (9, 15)));
+        assert_eq!((progress.stage(), progress.counts()), (Stage::Waiting, (9, 15)));
         progress.reset();
         assert_eq!(progress.counts(), (0, 0));
     }
@@ -217,7 +220,7 @@ mod tests {
         progress.version.store(u32::MAX, Relaxed);
         progress.stage.store(u32::MAX, Relaxed);
         assert_eq!(line(&progress), (vec![0xff; LINE], true));
-        assert_eq!((progress.stage(), progress.counts()), (Stage::Reading, (0, u64::MAX)));
+        assert_eq!((progress.stage(), progress.counts()), (Stage::Waiting, (0, u64::MAX)));
         progress.sent(2);
         progress.request(b"GET");
         assert_eq!((line(&progress), progress.counts()), ((b"GET".to_vec(), false), (1, 1)));

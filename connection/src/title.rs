@@ -64,7 +64,7 @@ impl<'a> Title<'a> {
     /// For the handler: what it does now.
     pub fn enter(&self, stage: Stage) {
         let what: &[u8] = match stage {
-            Stage::Reading => b" reading",
+            Stage::Waiting | Stage::Reading => b" reading",
             Stage::Answering => b" answering",
             Stage::Kept => b" kept",
         };

@@ -145,7 +145,7 @@ impl Builder {
         let log = Log::new(self.program, Fd(2), self.verbosity);
         let mut server = Server::bind(&addresses, self.tuning, self.limits, log)?.with(self.policy);
         if let Some(plan) = self.sandbox {
-            let (sandbox, findings) = Sandbox::new(plan)?;
+            let (sandbox, findings) = Sandbox::new(plan.at(server.listeners()))?;
             if let Some(gaps) = probe::gaps(&findings) {
                 server.log().warning(format_args!("the sandbox is not whole: whoever breaks a child can {gaps}"));
             }

@@ -218,9 +218,14 @@ impl Listener {
         matches!(self.address, Address::Tcp(address) if address.ip().is_unspecified())
     }
 
+    /// Whether what it accepts inherits its timeouts, as on a Unix socket it does not.
+    pub(crate) fn passes_on(&self) -> bool {
+        !matches!(self.address, Address::Unix(_))
+    }
+
     /// Gives a connection that was accepted here what it did not inherit: a Unix socket inherits no timeouts.
     pub(crate) fn prepare(&self, connection: BorrowedFd<'_>) {
-        if matches!(self.address, Address::Unix(_)) {
+        if !self.passes_on() {
             // A connection without them is still ended by the alarm, only less politely.
             let _ = set_timeouts(&connection, self.tuning);
         }

@@ -30,7 +30,7 @@ pub fn state(slot: Option<&Slot>) -> usize {
         None => 4,
         Some(slot) if !slot.is_busy() => 0,
         Some(slot) => match slot.progress().stage() {
-            Stage::Reading => 1,
+            Stage::Waiting | Stage::Reading => 1,
             Stage::Answering => 2,
             Stage::Kept => 3,
         },

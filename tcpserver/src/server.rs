@@ -22,7 +22,7 @@ use crate::signals::Signals;
 use crate::spawn::handed::Handed;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, Private, alarm_clock, child_host};
-use crate::supervise::{Crew, Supervisor};
+use crate::supervise::{Crew, Service, Supervisor};
 use crate::sys::{self, OneThread};
 use crate::window::Window;
 
@@ -245,12 +245,11 @@ impl Server {
         }
         let limits = Limits { connections: limit, ..self.limits };
         let books = Books::new(board, self.window.is_some());
-        Supervisor::new(&nest, crew, children, limits, self.listeners, self.log, porter, books)
-            .with_restart(restart)
-            .sparing(self.floor)
-            .shown_at(self.window)
-            .with_handed(handed)
-            .run(ready);
+        let Server { listeners, log, floor, window, .. } = self;
+        let nest = &nest;
+        let service =
+            Service { nest, crew, handed, children, limits, listeners, log, floor, porter, books, window, restart };
+        Supervisor::new(service).run(ready);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The supervisor's loop: wait, heed signals, reap, admit, spawn. Each has a file in this folder; the wait is here.
+//! The supervisor's loop: wait, heed signals, reap, admit, spawn. Each has a file in this folder.
 
 mod admitting;
 mod filling;
@@ -10,16 +10,14 @@ mod showing;
 mod sparing;
 mod stopping;
 mod turning_away;
+mod waiting;
 mod yielding;
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
 
 use connection::Handler;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
-use nix::sys::time::TimeSpec;
 
 use crate::admit::Admitted;
 use crate::children::Children;
@@ -31,6 +29,7 @@ use crate::memory::Floor;
 use crate::metrics::Metrics;
 use crate::porter::Porter;
 use crate::reaper::Reaper;
+use crate::restart::Restart;
 use crate::rules::reason::reason;
 use crate::scoreboard::Books;
 use crate::server::{Limits, MOST_LISTENERS};
@@ -42,14 +41,11 @@ use crate::stop::Stopping;
 use crate::sys;
 use crate::ucspi::Door;
 use crate::window::Window;
+use restarting::Restarting;
 
 /// A connection that comes this soon after the one before, in microseconds, has the supervisor expect the next as soon,
 /// and reap then what has ended meanwhile, rather than be woken by each end.
 const HURRY: u64 = 10_000;
-
-/// After so many waits that found a connection ready at once, signals are let in by themselves: ppoll(2) delivers none
-/// when it has something else to tell, and under load it always has.
-const UNHEARD: u32 = 64;
 
 /// So many lines a second about connections that could not be given to the program; more are counted.
 const DROPPED: u32 = 10;
@@ -62,10 +58,29 @@ pub(crate) enum Crew<'a> {
     Ucspi(Box<Door>),
 }
 
+/// What a supervisor works on and with.
+pub(crate) struct Service<'a> {
+    pub(crate) nest: &'a Nest<'a>,
+    pub(crate) crew: Crew<'a>,
+    /// The seats of a pool whose children are given their connections by the supervisor.
+    pub(crate) handed: Option<Handed>,
+    pub(crate) children: Children,
+    pub(crate) limits: Limits,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) log: Log,
+    /// Memory that children leave to others.
+    pub(crate) floor: Option<Floor>,
+    pub(crate) porter: Porter,
+    pub(crate) books: Books,
+    /// For others to look through.
+    pub(crate) window: Option<Window>,
+    /// More than serving.
+    pub(crate) restart: Restart<'a>,
+}
+
 pub(crate) struct Supervisor<'a> {
     nest: &'a Nest<'a>,
     crew: Crew<'a>,
-    /// The seats of a pool whose children are given their connections by this process.
     handed: Option<Handed>,
     /// Children at once.
     limit: usize,
@@ -80,7 +95,6 @@ pub(crate) struct Supervisor<'a> {
     hold: Hold,
     /// The same for accepting, where children wait to be handed connections: these need nothing that is made.
     lull: Hold,
-    /// Memory that children leave to others.
     floor: Option<Floor>,
     porter: Porter,
     books: Books,
@@ -96,7 +110,7 @@ pub(crate) struct Supervisor<'a> {
     /// Wake-ups for which a second connection is not asked for.
     alone: u32,
     stopping: Option<Stopping>,
-    restarting: restarting::Restarting<'a>,
+    restarting: Restarting<'a>,
     /// Told to stop as ucspi-tcp does: at once, and children live on.
     over: bool,
     complaints: Limiter,
@@ -105,24 +119,17 @@ pub(crate) struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    #[allow(clippy::too_many_arguments, reason = "called once, with what the loop works on")]
-    pub(crate) fn new(
-        nest: &'a Nest<'a>,
-        crew: Crew<'a>,
-        children: Children,
-        limits: Limits,
-        listeners: Vec<Listener>,
-        mut log: Log,
-        porter: Porter,
-        books: Books,
-    ) -> Self {
+    pub(crate) fn new(service: Service<'a>) -> Self {
+        let Service { nest, crew, handed, children, limits, listeners, mut log, floor, porter, books, window, restart } =
+            service;
         // The loop writes them before it waits, and before a child could write.
         log.gather();
+        nest.private.set(window.iter().flat_map(Window::descriptors));
         let dropped = Limiter::per_second(if matches!(crew, Crew::Ucspi(_)) { DROPPED } else { 1 });
         Supervisor {
             nest,
             crew,
-            handed: None,
+            handed,
             limit: limits.connections,
             drain: limits.drain,
             children,
@@ -132,10 +139,10 @@ impl<'a> Supervisor<'a> {
             log,
             hold: Hold::default(),
             lull: Hold::default(),
-            floor: None,
+            floor,
             porter,
             books,
-            window: None,
+            window,
             metrics: Metrics::default(),
             waiting: None,
             accepted: 0,
@@ -143,22 +150,11 @@ impl<'a> Supervisor<'a> {
             unheard: 0,
             alone: 0,
             stopping: None,
-            restarting: restarting::Restarting::default(),
+            restarting: Restarting::new(restart),
             over: false,
             complaints: Limiter::default(),
             dropped,
         }
-    }
-
-    /// With memory that is not to be used up.
-    pub(crate) fn sparing(self, floor: Option<Floor>) -> Self {
-        Supervisor { floor, ..self }
-    }
-
-    /// With a window for others to look through.
-    pub(crate) fn shown_at(self, window: Option<Window>) -> Self {
-        self.nest.private.set(window.iter().flat_map(Window::descriptors));
-        Supervisor { window, ..self }
     }
 
     /// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are
@@ -195,104 +191,8 @@ impl<'a> Supervisor<'a> {
         }
         // One that is still there in the end hangs.
         self.signal_called_off(Signal::SIGKILL);
-        let window = self.window.iter().map(Window::listener);
-        for listener in self.listeners.iter().chain(window) {
-            listener.remove_name();
-            if listener.left_name() {
-                let name = listener.address();
-                self.log.warning(format_args!("unable to remove {name}: it stays, and the next start takes it over"));
-            }
-        }
+        self.remove_names();
         self.log.flush();
-    }
-
-    /// Waits for a connection, a signal, or the time of something to do. Says which listeners have a connection, and
-    /// whether somebody is at the window.
-    fn wait(&mut self) -> ([bool; MOST_LISTENERS], bool) {
-        self.log.flush();
-        let now = sys::micros();
-        self.note_level(now);
-        let room = !self.children_accept() && self.has_room(now) && !self.lull.is_on(now) && self.waiting.is_none();
-        self.hurried = self.hurried && room;
-        let full = !self.hold.is_on(now) && self.is_full_for_good();
-        let patience = if full { self.porter.patience() } else { None };
-        let (looks, patience) = patience.map_or((false, None), |patience| (patience.looks(now), patience.next()));
-        self.unheard += 1;
-        let let_in = self.unheard > UNHEARD;
-        if let_in {
-            self.unheard = 0;
-            self.nest.signals.let_in();
-        }
-        if room && self.stopping.is_some() && self.accepting.contains(&true) {
-            // What is queued is served before anything else, and an accept that finds nothing is what tells the end.
-            return (self.accepting, false);
-        }
-        // Children ring a bell from here on; what has happened before is not rung for.
-        let is_rung = self.settle(now);
-        let timeout = [
-            is_rung.then_some(0),
-            self.next_of_pool(now),
-            // What was let in is heeded before any wait: the wait would not be told of it again.
-            let_in.then_some(0),
-            self.looks_for_ends().then_some(HURRY),
-            self.hold.left(now),
-            self.lull.left(now),
-            // The time to hold back may have ended since `retry` and `fill` looked.
-            (self.lacks_children() || self.can_retry()).then(|| self.hold.left(now).unwrap_or(0)),
-            self.stopping.as_ref().map(|stopping| stopping.next().saturating_sub(now)),
-            self.porter.next().map(|next| next.saturating_sub(now)),
-            patience.filter(|_| !looks).map(|next| next.saturating_sub(now)),
-            self.next_of_restarting().map(|next| next.saturating_sub(now)),
-            self.reaper.due().map(|due| due.saturating_sub(now)),
-            self.dropped.owes().map(|due| due.saturating_sub(now)),
-            self.window.as_ref().and_then(Window::next).map(|next| next.saturating_sub(now)),
-        ];
-        let timeout = timeout.into_iter().flatten().min();
-        let timeout = timeout.map(|micros| TimeSpec::from(std::time::Duration::from_micros(micros)));
-        let last = self.listeners.len() - 1;
-        let mut polled: [PollFd<'_>; MOST_LISTENERS + 4] = std::array::from_fn(|at| {
-            let wanted = if self.accepting.get(at) == Some(&true) { PollFlags::POLLIN } else { PollFlags::empty() };
-            PollFd::new(self.listeners[at.min(last)].as_fd(), wanted)
-        });
-        // While stopping there is nothing to be told: the queues are tried, and a socket that refuses is for ever ready.
-        let is_strained = matches!(&self.crew, Crew::Pool(pool) if pool.strain.is_watching(now));
-        let watched = if (room || looks || is_strained) && self.stopping.is_none() { self.listeners.len() } else { 0 };
-        // Headers, the bell and questions come behind the connections that are watched, if any are waited for.
-        let mut used = watched;
-        // While some children are idle it is early enough to hear of others when the next connection comes.
-        let words = self.handed.as_ref().filter(|handed| !handed.has_idle()).map(Handed::words);
-        let window = self.window.as_ref().map(Window::events);
-        let bell = match &self.crew {
-            Crew::Pool(pool) if now >= pool.deaf_until && self.children_accept() => Some(pool.notices.bell()),
-            _ => None,
-        };
-        let arrivals = self.porter.arrivals();
-        let bell_at = bell.map(|_| watched + usize::from(arrivals.is_some()));
-        let window_at = window.map(|_| watched + usize::from(arrivals.is_some()) + usize::from(bell.is_some()));
-        for beside in arrivals.into_iter().chain(bell).chain(window).chain(words) {
-            polled[used] = PollFd::new(beside, PollFlags::POLLIN);
-            used += 1;
-        }
-        let polled = &mut polled[..used];
-        let mut ready = [false; MOST_LISTENERS];
-        match ppoll(polled, timeout, Some(*self.nest.signals.wait_mask(self.looks_for_ends()))) {
-            // The hurry is over: nobody came.
-            Ok(0) => (self.hurried, self.unheard) = (self.hurried && let_in, 0),
-            Ok(_) => {
-                for (ready, fd) in ready.iter_mut().zip(&polled[..watched]) {
-                    // Whatever it is, accept(2) tells; left alone, it would be told again at once.
-                    *ready = fd.revents().is_some_and(|events| !events.is_empty());
-                }
-            }
-            // A signal: its flag is set.
-            Err(_) => self.unheard = 0,
-        }
-        let is_told = |at: Option<usize>| at.and_then(|at| polled[at].revents()).is_some_and(|e| !e.is_empty());
-        let (asked, is_rung) = (is_told(window_at), is_told(bell_at));
-        if is_rung {
-            self.heed_bell(now);
-        }
-        (ready, asked)
     }
 
     /// Something is short. Trying again at once would spin.

@@ -233,7 +233,9 @@ impl<K: Keep> Http<'_, K> {
             if receiver.is_empty() {
                 // Who asked meanwhile is answered: to close now would lose it, and reset what it has not read yet. (No
                 // supervisor asks the small executables for their connections.)
-                if progress.idle && stream.host.is_wanted() && !(K::TELLS && stream.has_input()) {
+                let yields =
+                    if progress.idle { stream.host.is_wanted() } else { K::TELLS && is_silent(stream, progress) };
+                if yields && !(K::TELLS && stream.has_input()) {
                     return Some(Outcome::Served);
                 }
             } else if !progress.partial {
@@ -296,6 +298,14 @@ impl<K: Keep> Http<'_, K> {
         }
         if status == Status::RequestTimeout { Outcome::Served } else { Outcome::Refused }
     }
+}
+
+/// A client that connects is about to speak: it is given so many seconds before its connection yields.
+const SILENCE: u32 = 1;
+
+/// Whether this connection is asked for, and its client had time for a first word.
+fn is_silent(stream: &Stream<'_>, progress: &Progress) -> bool {
+    stream.host.pressure.is_asked() && stream.now() >= after(progress.began, SILENCE)
 }
 
 /// Tells those who may look what is done now.

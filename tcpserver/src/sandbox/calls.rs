@@ -4,6 +4,7 @@
 //! (SECCOMP_CACHE). The few that depend on an argument run the filter.
 
 use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -56,14 +57,18 @@ fn number(name: &str) -> Option<i64> {
     NUMBERS.iter().chain(OLD).find(known).map(|&(_, number)| number)
 }
 
-/// The filter that lets through these calls, by name, and what a child needs.
-pub fn filter(names: &[&str]) -> Result<BpfProgram, Error> {
+/// The filter that lets through these calls, by name, and what a child needs; and the timeouts of all sockets but the
+/// listening ones, where a child accepts at `listeners` whose connections inherit none.
+pub fn filter(names: &[&str], listeners: &[RawFd]) -> Result<BpfProgram, Error> {
     let failed = |error: BackendError| Error::new("make", "the filter of system calls", error);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for name in CHILD.iter().chain(names) {
         // What this architecture lacks nobody calls.
         let Some(number) = number(name) else { continue };
         rules.insert(number, arguments(name).map_err(failed)?);
+    }
+    if !listeners.is_empty() {
+        rules.insert(libc::SYS_setsockopt, timeouts(listeners).map_err(failed)?);
     }
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(failed)?;
     let denied = SeccompAction::Errno(libc::EPERM as u32);
@@ -102,6 +107,19 @@ fn arguments(name: &str) -> Result<Vec<SeccompRule>, BackendError> {
     }
 }
 
+/// SO_RCVTIMEO and SO_SNDTIMEO, of sockets that siblings have no part in.
+fn timeouts(listeners: &[RawFd]) -> Result<Vec<SeccompRule>, BackendError> {
+    let condition = |argument, how, value: i32| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, how, u64::from(value.cast_unsigned()))
+    };
+    let rule = |option| {
+        let level = [condition(1, SeccompCmpOp::Eq, libc::SOL_SOCKET), condition(2, SeccompCmpOp::Eq, option)];
+        let others = listeners.iter().map(|&listener| condition(0, SeccompCmpOp::Ne, listener));
+        SeccompRule::new(level.into_iter().chain(others).collect::<Result<_, _>>()?)
+    };
+    [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO].into_iter().map(rule).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_made() {
-        let filter = filter(&["read", "openat2", "no_such_call"]).unwrap();
+        let filter = filter(&["read", "openat2", "no_such_call"], &[]).unwrap();
         assert!(filter.len() > 20 && filter.len() < 200, "{}", filter.len());
     }
 }

@@ -15,7 +15,7 @@ mod calls;
 pub mod probe;
 
 use std::cell::RefCell;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use landlock::{
@@ -25,6 +25,7 @@ use landlock::{
 use seccompiler::BpfProgram;
 
 use crate::error::Error;
+use crate::listen::Listener;
 use crate::sys;
 
 pub use probe::Finding;
@@ -46,9 +47,21 @@ pub struct Plan {
     pub strict: bool,
     /// Children serve many connections each.
     pub reused: bool,
+    /// The listening sockets, where children set the timeouts of what they accept ([`Plan::at`]).
+    pub listeners: Vec<RawFd>,
 }
 
 impl Plan {
+    /// The same for children that accept at these sockets. Connections of a Unix socket inherit no timeouts, so that
+    /// children set them; those of the listening sockets are everybody's.
+    #[must_use]
+    pub fn at(mut self, listeners: &[Listener]) -> Plan {
+        if !listeners.iter().all(Listener::passes_on) {
+            self.listeners = listeners.iter().map(Listener::as_fd_number).collect();
+        }
+        self
+    }
+
     /// Whether children have a filter of system calls.
     fn has_filter(&self) -> bool {
         !self.programs && (self.reused || self.strict)
@@ -78,7 +91,7 @@ impl Sandbox {
     pub fn new(plan: Plan) -> Result<(Sandbox, Vec<Finding>), Error> {
         nix::sys::prctl::set_no_new_privs().map_err(|error| Error::os("give up", "new privileges", error))?;
         let rules = RefCell::new(rules(&plan)?);
-        let filter = if plan.has_filter() { calls::filter(plan.calls)? } else { BpfProgram::new() };
+        let filter = if plan.has_filter() { calls::filter(plan.calls, &plan.listeners)? } else { BpfProgram::new() };
         let mut sandbox = Sandbox { alone: !plan.programs, plan, rules, filter, unfiltered: false };
         let findings = sandbox.probe()?;
         Ok((sandbox, findings))

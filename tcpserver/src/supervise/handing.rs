@@ -10,12 +10,6 @@ use crate::spawn::handed::{Handed, News};
 use crate::sys;
 
 impl Supervisor<'_> {
-    /// Hands connections to the children of a pool, if they have seats.
-    pub(crate) fn with_handed(mut self, handed: Option<Handed>) -> Self {
-        self.handed = handed;
-        self
-    }
-
     /// Whether the children of a pool accept for themselves.
     pub(super) fn children_accept(&self) -> bool {
         self.handed.is_none() && matches!(self.crew, Crew::Pool(_))

@@ -47,15 +47,15 @@ struct Idle {
 /// It is looked so often in a period: a pool's children accept for themselves, and tell nobody when.
 const LOOKS: u64 = 8;
 
-impl<'a> Supervisor<'a> {
-    /// Asks for more than serving.
-    pub(crate) fn with_restart(mut self, asked: Restart<'a>) -> Self {
+impl<'a> Restarting<'a> {
+    pub(super) fn new(asked: Restart<'a>) -> Self {
         let (period, since) = (asked.idle.map(|seconds| u64::from(seconds) * 1_000_000), sys::micros());
         let idle = period.map(|period| Idle { period, due: since + period / LOOKS, since, served: 0 });
-        self.restarting = Restarting { asked, idle, ..Restarting::default() };
-        self
+        Restarting { asked, idle, ..Restarting::default() }
     }
+}
 
+impl Supervisor<'_> {
     /// Connections are served: whoever waits for that is told.
     pub(super) fn tell_ready(&mut self) {
         if let Some(predecessor) = self.restarting.asked.predecessor.take() {

@@ -7,6 +7,7 @@ use crate::server::MOST_LISTENERS;
 use crate::signals::Manner;
 use crate::spawn::handed::Handed;
 use crate::stop::{Know, Sockets, Stopping};
+use crate::window::Window;
 
 impl Supervisor<'_> {
     /// SIGTERM and SIGINT: gently the first time, at once the second.
@@ -78,5 +79,17 @@ impl Supervisor<'_> {
         let waits = waits || self.handed.as_ref().is_some_and(|handed| handed.returned() > 0);
         let queues_empty = self.children_accept() || !waits;
         (queues_empty && self.children.live() == 0 && !self.has_called_off()) || stopping.is_over()
+    }
+
+    /// The service is over: names of Unix sockets go, where that may be.
+    pub(super) fn remove_names(&mut self) {
+        let window = self.window.iter().map(Window::listener);
+        for listener in self.listeners.iter().chain(window) {
+            listener.remove_name();
+            if listener.left_name() {
+                let name = listener.address();
+                self.log.warning(format_args!("unable to remove {name}: it stays, and the next start takes it over"));
+            }
+        }
     }
 }

@@ -5,11 +5,15 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::{Crew, Supervisor};
+use crate::children::Child;
 use crate::listen::Listener;
 use crate::signals::ASK;
 use crate::spawn::handed::Handed;
 use crate::spawn::strain::Look;
 use crate::sys;
+
+/// Whose client has said nothing for so long, in microseconds, may be asked for too: somewhat more than a handler gives it.
+const SILENCE: u64 = 1_100_000;
 
 impl Supervisor<'_> {
     /// Looks whether clients wait, if it is time to; asks for connections that are between two requests, as many as
@@ -34,7 +38,7 @@ impl Supervisor<'_> {
             self.nobody_waits();
         }
         let idle = self.handed.as_ref().map(Handed::idle).unwrap_or_else(|| self.recount());
-        let asked = self.ask(waiting.saturating_sub(idle));
+        let asked = self.ask(waiting.saturating_sub(idle), now);
         let Crew::Pool(pool) = &mut self.crew else { return };
         pool.strain.looked(Look { waiting, idle, asked }, pool.live(), now);
         pool.notices.publish(pool.strain.need);
@@ -46,26 +50,28 @@ impl Supervisor<'_> {
         usize::from(self.waiting.is_some()) + returned + self.porter.complete()
     }
 
-    /// Asks so many children for the connections that they keep, the longest idle first. They say who that is: whoever
-    /// lies about it keeps a connection, or loses one.
-    fn ask(&self, wanted: usize) -> usize {
+    /// Asks so many children for the connections that they keep, the longest idle first, and behind these for those whose
+    /// clients have said nothing yet. Says how many of the former; of the latter some may speak in this instant. Children
+    /// say who that is: whoever lies about it keeps a connection, or loses one.
+    fn ask(&self, wanted: usize, now: u64) -> usize {
         let Crew::Pool(pool) = &self.crew else { return 0 };
-        let kept = self.children.iter().filter_map(|child| {
-            let slot = pool.slot(child.slot);
-            let progress = slot.progress();
-            let is_busy = if self.handed.is_some() { child.is_serving() } else { slot.is_busy() };
-            (wanted > 0 && is_busy && progress.stage() == Stage::Kept).then(|| (progress.times().1, child.pid))
-        });
-        let mut kept: Vec<_> = kept.collect();
-        let wanted = wanted.min(kept.len());
-        if wanted < kept.len() {
-            kept.select_nth_unstable(wanted);
+        let yields = |child: &Child| {
+            let (slot, is_handed) = (pool.slot(child.slot), self.handed.is_some());
+            let is_busy = if is_handed { child.is_serving() } else { slot.is_busy() };
+            let (stage, (_, moved)) = (slot.progress().stage(), slot.progress().times());
+            let is_silent = stage == Stage::Waiting && moved != 0 && moved + SILENCE <= now;
+            (is_busy && (stage == Stage::Kept || is_silent)).then_some((is_silent, moved, child.pid))
+        };
+        let mut all: Vec<_> = self.children.iter().filter(|_| wanted > 0).filter_map(yields).collect();
+        let wanted = wanted.min(all.len());
+        if wanted < all.len() {
+            all.select_nth_unstable(wanted);
         }
-        for &(_, pid) in &kept[..wanted] {
+        for &(.., pid) in &all[..wanted] {
             // It has not been reaped, so the number is still its own.
             let _ = kill(Pid::from_raw(pid), ASK);
         }
-        wanted
+        all[..wanted].iter().filter(|(is_silent, ..)| !is_silent).count()
     }
 }
 

@@ -10,38 +10,25 @@
 //!
 //! The child that became idle last is next: its memory is in the processor's caches, and those who are not needed sleep.
 
+mod hatch;
+mod pair;
+mod words;
+
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use connection::Fd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socketpair, sockopt};
-use nix::sys::time::TimeVal;
+use nix::sys::socket::{MsgFlags, recv};
 
-use super::Nest;
+pub(crate) use hatch::Hatch;
+use pair::Pair;
+use words::DONE;
+
 use super::reserve::Reserve;
 use crate::admit::Admitted;
 use crate::error::Error;
 use crate::listen::Listener;
 use crate::sys::{self, Peer, Table};
-
-/// What a child says when it has closed its connection.
-const DONE: &[u8; 1] = b".";
-
-/// Descriptors that are left for everything but the pairs: connections between their acceptance and a child, mostly.
-const OTHERS: u64 = 512;
-
-/// Where a child of the pool sits.
-#[derive(Default)]
-struct Seat {
-    /// Our end and the child's. They outlive a child that ended as it should.
-    pair: Option<(OwnedFd, OwnedFd)>,
-    /// Its child said what it has no cause to say. Nothing more is heard from there, and the next child gets another pair: a
-    /// socket that was shut down would say its end for ever.
-    spoilt: bool,
-}
 
 /// What its child is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +54,7 @@ pub(crate) enum News {
 
 /// The children's seats, and who is idle.
 pub(crate) struct Handed {
-    seats: Vec<Seat>,
+    seats: Vec<Option<Pair>>,
     /// Apart from what is forked, like all tables that change with each connection.
     states: Table<State>,
     /// Places of idle children; the last is next.
@@ -88,12 +75,12 @@ pub(crate) struct Handed {
 impl Handed {
     /// Seats for so many children.
     pub(crate) fn new(children: u32, listeners: &[Listener]) -> Result<Self, Error> {
-        make_room(children)?;
+        pair::make_room(children)?;
         let failed = |error: io::Error| Error::os("make", "the seats of a pool", error);
         let reserve = Reserve::new().map_err(failed)?;
         let words = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|error| failed(error.into()))?;
         Ok(Handed {
-            seats: (0..children).map(|_| Seat::default()).collect(),
+            seats: (0..children).map(|_| None).collect(),
             states: Table::new(children as usize).map_err(failed)?,
             idle: Vec::with_capacity(children as usize),
             serving: 0,
@@ -108,19 +95,15 @@ impl Handed {
     /// Makes the seat ready for a child that is about to be made: its end of the pair.
     pub(crate) fn hatch(&mut self, place: u32) -> io::Result<Hatch> {
         let seat = self.seats.get_mut(place as usize).ok_or(io::ErrorKind::StorageFull)?;
-        let (_, theirs) = match &mut seat.pair {
+        let pair = match seat {
             Some(pair) => pair,
             none => {
-                let (ours, theirs) =
-                    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-                if let Some(tick) = self.tick {
-                    setsockopt(&theirs, sockopt::ReceiveTimeout, &TimeVal::new(tick.into(), 0))?;
-                }
-                self.words.add(&ours, EpollEvent::new(EpollFlags::EPOLLIN, place.into()))?;
-                none.insert((ours, theirs))
+                let pair = Pair::new(self.tick)?;
+                self.words.add(&pair.ours, EpollEvent::new(EpollFlags::EPOLLIN, place.into()))?;
+                none.insert(pair)
             }
         };
-        Ok(Hatch { end: theirs.as_raw_fd(), first: self.reserve.end(), tick: self.tick })
+        Ok(Hatch { end: pair.theirs.as_raw_fd(), first: self.reserve.end(), tick: self.tick })
     }
 
     /// Reads files anew, with room for them where children keep what they have.
@@ -178,12 +161,12 @@ impl Handed {
 
     /// Gives a connection to an idle child: its place. Ours may be closed then.
     pub(crate) fn give(&mut self, from: usize, admitted: &Admitted) -> io::Result<u32> {
-        let mut text = [0; TEXT];
-        write(&mut text, from, admitted);
+        let mut text = [0; words::TEXT];
+        words::write(&mut text, from, admitted);
         loop {
             let place = self.idle.pop().ok_or(io::ErrorKind::WouldBlock)?;
-            let Some((ours, _)) = &self.seats[place as usize].pair else { continue };
-            match sys::give(ours.as_raw_fd(), &text, admitted.socket.as_fd()) {
+            let Some(pair) = &self.seats[place as usize] else { continue };
+            match sys::give(pair.ours.as_raw_fd(), &text, admitted.socket.as_fd()) {
                 Ok(()) => {
                     self.set(place, State::Serving(admitted.peer));
                     return Ok(place);
@@ -216,9 +199,9 @@ impl Handed {
 
     /// What the child there has said, if anything.
     fn hear_one(&mut self, place: u32) -> Option<News> {
-        let (ours, _) = self.seats.get(place as usize).filter(|seat| !seat.spoilt)?.pair.as_ref()?;
+        let pair = self.seats.get_mut(place as usize)?.as_mut().filter(|pair| !pair.spoilt)?;
         let mut word = [0; 2];
-        let heard = recv(ours.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC).ok()?;
+        let heard = recv(pair.ours.as_raw_fd(), &mut word, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC).ok()?;
         match self.states[place as usize] {
             State::Serving(peer) if heard == DONE.len() && word.starts_with(DONE) => {
                 // Not given anything before `rests` says so.
@@ -226,8 +209,8 @@ impl Handed {
                 Some(News::Done(place, peer))
             }
             state => {
-                let _ = self.words.delete(ours);
-                self.seats[place as usize].spoilt = true;
+                let _ = self.words.delete(&pair.ours);
+                pair.spoilt = true;
                 // Whom it serves is known until it is reaped: its place is free then.
                 if !matches!(state, State::Serving(_)) {
                     self.retire(place);
@@ -275,23 +258,19 @@ impl Handed {
         }
         self.retire(place);
         self.set(place, State::Empty);
-        let seat = &mut self.seats[place as usize];
-        if (std::mem::take(&mut seat.spoilt) || is_abnormal)
-            && let Some((ours, theirs)) = seat.pair.take()
-        {
+        if let Some(pair) = self.seats[place as usize].take_if(|pair| pair.spoilt || is_abnormal) {
             // Somebody that it made may hold its end: the next child gets another.
-            let _ = self.words.delete(&ours);
-            drop((ours, theirs));
+            let _ = self.words.delete(&pair.ours);
         }
         released
     }
 
     /// What was given to a child that died, if it did not take it.
     fn take_back(&mut self, place: u32) -> bool {
-        let Some((_, theirs)) = &self.seats[place as usize].pair else { return false };
-        let mut text = [0; TEXT];
-        let Ok((_, socket)) = sys::take(theirs.as_raw_fd(), &mut text, false) else { return false };
-        let (from, peer, local) = read(&text);
+        let Some(pair) = &self.seats[place as usize] else { return false };
+        let mut text = [0; words::TEXT];
+        let Ok((_, socket)) = sys::take(pair.theirs.as_raw_fd(), &mut text, false) else { return false };
+        let (from, peer, local) = words::read(&text);
         self.returned.push((from, Admitted { socket, peer, local }));
         true
     }
@@ -323,107 +302,6 @@ pub(crate) struct Released {
     pub(crate) returned: Option<Peer>,
 }
 
-/// Each child takes two descriptors of ours: the limit is raised as far as that is allowed.
-fn make_room(children: u32) -> Result<(), Error> {
-    let failed = |error| Error::os("look up", "the limit on open files", error);
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
-    let wanted = 2 * u64::from(children) + OTHERS;
-    if soft >= wanted {
-        return Ok(());
-    }
-    if hard < wanted {
-        let reason =
-            format!("{hard} files may be open, and {children} children that are handed connections need {wanted}");
-        return Err(Error::new("make", "the seats of a pool", reason).remedy("raise ulimit -n, or have fewer children"));
-    }
-    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(failed)
-}
-
-// ---- In the child: system calls alone. ----
-
-/// A child's end of its pair, and what it is to close.
-#[derive(Clone, Copy)]
-pub(crate) struct Hatch {
-    end: RawFd,
-    first: RawFd,
-    tick: Option<u32>,
-}
-
-impl Hatch {
-    /// Closes what is the supervisor's: its ends and those of the siblings, connections that have no child yet, and the
-    /// listening sockets.
-    pub(crate) fn close_the_rest(&self, listeners: &[Listener]) {
-        sys::close_range(self.first, self.end - 1);
-        sys::close_range(self.end + 1, RawFd::MAX);
-        listeners.iter().for_each(|listener| sys::close(listener.as_fd_number()));
-    }
-
-    /// Waits for a connection; `None` when this child is to leave and has been given none.
-    pub(crate) fn next_connection<'l>(
-        &self,
-        nest: &Nest<'_>,
-        listeners: &'l [Listener],
-    ) -> io::Result<Option<(&'l Listener, Admitted)>> {
-        loop {
-            match self.tick {
-                // As where children accept for themselves.
-                Some(tick) => nest.host.alarm.allow(tick + 60),
-                None => nest.host.alarm.cancel(),
-            }
-            // Who is asked for its connection has closed it by now, and stays.
-            let leaves = nest.host.pressure.is_draining() || nest.host.pressure.is_retired();
-            let mut text = [0; TEXT];
-            match sys::take(self.end, &mut text, !leaves) {
-                Ok((_, socket)) => {
-                    let (from, peer, local) = read(&text);
-                    let from = listeners.get(from).or(listeners.first()).ok_or(io::ErrorKind::NotFound)?;
-                    return Ok(Some((from, Admitted { socket, peer, local })));
-                }
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) if leaves => return Ok(None),
-                    Some(libc::EAGAIN | libc::EINTR) => {}
-                    _ => return Err(error),
-                },
-            }
-        }
-    }
-
-    /// The connection is closed.
-    pub(crate) fn done(&self) {
-        // It fails when the supervisor is gone, which the next wait finds out.
-        let _ = sys::write_all(Fd(self.end), DONE);
-    }
-}
-
-// ---- What is said of a connection: from which listener, and both its ends. ----
-
-/// A tag, a port and an IPv6 address.
-const END: usize = 1 + 2 + 16;
-const TEXT: usize = 1 + 2 * END;
-
-fn write(text: &mut [u8; TEXT], from: usize, admitted: &Admitted) {
-    text[0] = from as u8;
-    for (part, end) in text[1..].chunks_exact_mut(END).zip([admitted.peer, admitted.local]) {
-        let Some(end) = end else { continue };
-        let ip = match end.ip() {
-            std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            std::net::IpAddr::V6(ip) => ip,
-        };
-        part[0] = 1;
-        part[1..3].copy_from_slice(&end.port().to_be_bytes());
-        part[3..].copy_from_slice(&ip.octets());
-    }
-}
-
-fn read(text: &[u8; TEXT]) -> (usize, Peer, Peer) {
-    let end = |at: usize| {
-        let part: [u8; END] = text[at..at + END].try_into().ok()?;
-        let [1, high, low, ip @ ..] = part else { return None };
-        Some(SocketAddr::new(Ipv6Addr::from(ip).to_canonical(), u16::from_be_bytes([high, low])))
-    };
-    (usize::from(text[0]), end(1), end(1 + END))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,14 +325,14 @@ mod tests {
 
     /// What the child there would do.
     fn take(handed: &Handed, place: u32) -> Peer {
-        let (_, theirs) = handed.seats[place as usize].pair.as_ref().unwrap();
-        let mut text = [0; TEXT];
+        let theirs = &handed.seats[place as usize].as_ref().unwrap().theirs;
+        let mut text = [0; words::TEXT];
         sys::take(theirs.as_raw_fd(), &mut text, true).unwrap();
-        read(&text).1
+        words::read(&text).1
     }
 
     fn say(handed: &Handed, place: u32, word: &[u8]) {
-        let (_, theirs) = handed.seats[place as usize].pair.as_ref().unwrap();
+        let theirs = &handed.seats[place as usize].as_ref().unwrap().theirs;
         nix::sys::socket::send(theirs.as_raw_fd(), word, MsgFlags::empty()).unwrap();
     }
 
@@ -501,7 +379,7 @@ mod tests {
         let (_client, connection) = admitted("192.0.2.1:80");
         handed.give(0, &connection).unwrap();
         take(&handed, 0);
-        let (_, theirs) = handed.seats[0].pair.as_ref().unwrap();
+        let theirs = &handed.seats[0].as_ref().unwrap().theirs;
         nix::sys::socket::shutdown(theirs.as_raw_fd(), nix::sys::socket::Shutdown::Write).unwrap();
         assert_eq!(news(&mut handed), [News::Lied(0)]);
         assert_eq!(news(&mut handed), []);
@@ -538,15 +416,5 @@ mod tests {
         take(&handed, 0);
         say(&handed, 0, DONE);
         assert_eq!(handed.release(0, true), Released { done: Some(connection.peer), ..Released::default() });
-    }
-
-    #[test]
-    fn both_ends_cross() {
-        let (_client, mut connection) = admitted("[::ffff:192.0.2.1]:65535");
-        connection.local = "198.51.100.7:443".parse().ok();
-        let mut text = [0; TEXT];
-        write(&mut text, 15, &connection);
-        assert_eq!(read(&text), (15, "192.0.2.1:65535".parse().ok(), connection.local));
-        assert_eq!(read(&[0; TEXT]), (0, None, None));
     }
 }
