@@ -191,9 +191,11 @@ fn files_are_read_anew() {
         fs::write(next.join("a.tine"), "b\n").expect("write a file");
         fs::rename(site.join("root"), site.join("former")).expect("move the root");
         fs::rename(&next, site.join("root")).expect("put another there");
+        let before: Vec<u32> = server.children().iter().map(|child| child.pid).collect();
         reload(&server);
         // A child of before may still have been in accept(2): it takes one more, if it is fast.
         assert!(holds_within(common::BOUND, || kind() == "text/x-after"), "{mode:?}");
+        wait_until("those of before are gone", || !server.children().iter().any(|child| before.contains(&child.pid)));
         assert_eq!(ask("/a.tine").text(), "b\n", "{mode:?}");
         assert_eq!(ask("/a.tine").text(), "b\n", "{mode:?}");
         server.stop();
