@@ -82,7 +82,10 @@ pub fn holds_within(bound: Duration, mut condition: impl FnMut() -> bool) -> boo
     }
 }
 
-/// Runs a command to its end, which must come within the bound: a server that starts where it should refuse would stay.
+/// How long a program may work that is to end by itself: a measurement takes some seconds where nothing else runs.
+const WORK: Duration = Duration::from_secs(300);
+
+/// Runs a command to its end, which must come: a server that starts where it should refuse would stay.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     let scratch = Scratch::new();
@@ -91,7 +94,7 @@ pub fn run(command: &mut Command) -> Output {
     let mut child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
     guard::add(child.id());
     let mut status = None;
-    let ended = holds_within(BOUND, || {
+    let ended = holds_within(WORK, || {
         status = child.try_wait().expect("wait for it");
         status.is_some()
     });
@@ -102,7 +105,7 @@ pub fn run(command: &mut Command) -> Output {
     }
     guard::remove(child.id());
     let story = || String::from_utf8_lossy(&[read("stdout"), read("stderr")].concat()).into_owned();
-    assert!(ended, "{command:?} still ran after {BOUND:?}; it said:\n{}", story());
+    assert!(ended, "{command:?} still ran after {WORK:?}; it said:\n{}", story());
     Output { status: status.unwrap_or_default(), stdout: read("stdout"), stderr: read("stderr") }
 }
 
