@@ -44,6 +44,8 @@ fn main() -> Result<(), Error> {
         programs: variant == "programs",
         strict: variant == "strict",
         reused: mode == "pool" || mode == "handed",
+        // A TCP socket hands on its timeouts.
+        listeners: Vec::new(),
     };
     if variant != "open" {
         let (sandbox, _) = Sandbox::new(plan)?;
