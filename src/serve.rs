@@ -15,6 +15,7 @@ use std::time::Duration;
 use connection::{Connection, Endpoint, Fd, Handler, Lost, Reader};
 use handlers::Service;
 use handlers::http::Cache;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::unistd::{AccessFlags, access};
 use tcpserver::confine::{Confinement, Identity, confine, is_root};
 use tcpserver::log::Verbosity;
@@ -248,7 +249,17 @@ pub fn check_root(settings: &Serve, user: &str) -> Result<(), Error> {
     // A path with a slash behind it must be a directory.
     let mut directory = settings.root.clone();
     directory.push("/");
-    access(Path::new(&directory), AccessFlags::R_OK | AccessFlags::X_OK).map_err(failed)
+    access(Path::new(&directory), AccessFlags::R_OK | AccessFlags::X_OK).map_err(failed)?;
+    // What lies beneath is opened by openat2 alone, which a filter of somebody else may forbid.
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(AT_FDCWD, Path::new(&directory), how) {
+        Err(error @ (nix::errno::Errno::ENOSYS | nix::errno::Errno::EPERM)) => {
+            let remedy = "it takes openat2(2), which Linux has since 5.6 and RestrictSUIDSGID= and DynamicUser= of \
+                          systemd forbid: leave them out";
+            Err(Error::os("serve", settings.root.display().to_string(), error).remedy(remedy))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the file of users can be read, by the user that we are now, and means something; and whether the program is

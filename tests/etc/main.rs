@@ -7,11 +7,91 @@ mod common;
 mod container;
 mod systemd;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Client, Scratch, Server, launch, peer, run as run_command, scratch, tine};
+
+/// Each file of `etc/`, and where it is run as it stands.
+const EXAMPLES: [(&str, &str); 20] = [
+    ("container/Containerfile", "tests/etc/container.rs: an_image_of_static_executables"),
+    ("haproxy-two-backends.cfg", "tests/backends.rs: one_is_restarted_and_one_is_killed"),
+    ("haproxy.cfg", "tests/clients/haproxy.rs: in_front"),
+    ("inetd.conf", "tests/etc/main.rs: inetd_conf"),
+    ("kubernetes.yaml", "tests/etc/container.rs: a_pod"),
+    ("logrotate.d/tine", "tests/etc/main.rs: logrotate"),
+    ("nginx.conf", "tests/clients/nginx.rs: in_front"),
+    // By hand, in a root of its own: Debian's openrc cannot be installed beside its systemd.
+    ("openrc/tine", ""),
+    // By hand, in two places: it builds everything.
+    ("release", ""),
+    ("run", "tests/etc/main.rs: run"),
+    ("run-tcpserver", "tests/etc/main.rs: run_tcpserver"),
+    ("sbom", "tests/etc/main.rs: what_is_linked_in"),
+    ("service/log/run", "tcpserver/tests/services.rs: under_daemontools"),
+    ("service/run", "tcpserver/tests/services.rs: under_daemontools"),
+    ("site/index.html", "tests/etc/main.rs: the_site"),
+    ("systemd/tine-http.socket", "tests/etc/systemd.rs: systemd_accepts_them"),
+    ("systemd/tine-http@.service", "tests/etc/systemd.rs: a_service_for_each_connection"),
+    ("systemd/tine.service", "tests/etc/systemd.rs: what_they_forbid_is_not_needed"),
+    ("systemd/tine.socket", "tests/etc/systemd.rs: systemd_accepts_them"),
+    ("xinetd.d/tine-http", "tests/etc/main.rs: xinetd"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What is new in `etc/` has a test, or a reason in the table.
+#[test]
+fn each_example_is_run() {
+    let mut left = vec![root().join("etc")];
+    let mut found = BTreeSet::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(path).expect("list etc/").map(|entry| entry.expect("an entry").path()));
+        } else {
+            let name = path.strip_prefix(root().join("etc")).expect("below it");
+            found.insert(name.to_str().expect("UTF-8").to_owned());
+        }
+    }
+    assert_eq!(found, EXAMPLES.iter().map(|(name, _)| (*name).to_owned()).collect(), "the files, and the table");
+    for (name, test) in EXAMPLES.iter().filter(|(_, test)| !test.is_empty()) {
+        let (file, function) = test.split_once(": ").expect("a file and a function");
+        let text = fs::read_to_string(root().join(file)).expect("read the tests");
+        assert!(text.contains(&format!("#[test]\nfn {function}()")), "{name}: there is no {test}");
+    }
+}
+
+#[test]
+fn the_site() {
+    let site = root().join("etc/site");
+    let mut command = Command::new(tine());
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(launch::user(Some(&site))).arg(&site);
+    let server = Server::ready(command);
+    assert!(server.connect().get("/").expect(200).text().contains("<h1>It works</h1>"));
+}
+
+/// The list of a release names what is linked in, and nothing of the tests; and it is the same each time.
+#[test]
+fn what_is_linked_in() {
+    let Some(python) = peer("python3") else { return };
+    let write = || {
+        let place = Scratch::new();
+        let output = run_command(Command::new(&python).arg(root().join("etc/sbom")).arg(place.path()));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ["sbom.cdx.json", "THIRD-PARTY"].map(|name| fs::read_to_string(place.join(name)).expect("it was written"))
+    };
+    let [list, licences] = write();
+    for part in ["pkg:cargo/rustix@", "pkg:cargo/tcpserver@", "\"glibc\"", "\"rust-std\""] {
+        assert!(list.contains(part), "{part}");
+    }
+    assert!(!list.contains("proptest") && !list.contains("syn@") && !list.contains(env!("CARGO_MANIFEST_DIR")));
+    assert!(licences.contains("\nrustix ") && licences.contains("Permission is hereby granted"));
+    assert_eq!([list, licences], write());
+}
 
 /// An example, with its places moved.
 fn example(name: &str, site: &Path) -> String {
