@@ -22,7 +22,6 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     Scope,
 };
-use seccompiler::BpfProgram;
 
 use crate::error::Error;
 use crate::listen::Listener;
@@ -74,7 +73,7 @@ pub struct Sandbox {
     /// The rules of Landlock, if the kernel has it.
     rules: RefCell<Option<OwnedFd>>,
     /// The filter of system calls; empty for none.
-    filter: BpfProgram,
+    filter: Vec<libc::sock_filter>,
     /// The kernel takes no filter.
     unfiltered: bool,
     /// A child makes no processes.
@@ -91,7 +90,7 @@ impl Sandbox {
     pub fn new(plan: Plan) -> Result<(Sandbox, Vec<Finding>), Error> {
         nix::sys::prctl::set_no_new_privs().map_err(|error| Error::os("give up", "new privileges", error))?;
         let rules = RefCell::new(rules(&plan)?);
-        let filter = if plan.has_filter() { calls::filter(plan.calls, &plan.listeners)? } else { BpfProgram::new() };
+        let filter = if plan.has_filter() { calls::filter(plan.calls, &plan.listeners)? } else { Vec::new() };
         let mut sandbox = Sandbox { alone: !plan.programs, plan, rules, filter, unfiltered: false };
         let findings = sandbox.probe()?;
         Ok((sandbox, findings))
@@ -134,7 +133,7 @@ impl Sandbox {
     }
 
     fn enter_filter(&self) -> bool {
-        self.filter.is_empty() || seccompiler::apply_filter(&self.filter).is_ok()
+        self.filter.is_empty() || sys::enter_filter(&self.filter)
     }
 }
 

@@ -18,6 +18,15 @@ pub fn enter_landlock(rules: &OwnedFd) -> bool {
     entered.is_ok()
 }
 
+/// Has this process, for good, make only the system calls that this filter lets through (seccomp(2)).
+pub fn enter_filter(filter: &[libc::sock_filter]) -> bool {
+    let Ok(len) = filter.len().try_into() else { return false };
+    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
+    let arguments = [libc::SECCOMP_SET_MODE_FILTER as usize, 0, ptr::from_ref(&program) as usize, 0, 0];
+    // SAFETY: the call reads the program, as many instructions as it says, and writes nothing.
+    unsafe { raw::call(libc::SYS_seccomp, arguments) }.is_ok()
+}
+
 /// Limits a resource of this process: the number of the resource, and both limits (setrlimit(2)). The error is errno.
 pub fn limit((resource, limits): (u32, [u64; 2])) -> Result<(), c_int> {
     let arguments = [0, resource as usize, limits.as_ptr() as usize, 0, 0];
