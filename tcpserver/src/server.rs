@@ -195,6 +195,7 @@ impl Server {
         if let Mode::Prefork { .. } = mode {
             signals.let_ask().map_err(|error| Error::os("handle", "signals", error))?;
         }
+        sys::forget_processor();
         let fresh = matches!(mode, Mode::Fork(_) | Mode::Prefork { reuse: 1, .. });
         if fresh {
             sys::keep_time_pages();

@@ -14,8 +14,8 @@
 mod calls;
 pub mod probe;
 
-use std::cell::RefCell;
-use std::os::fd::{OwnedFd, RawFd};
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use landlock::{
@@ -72,6 +72,8 @@ pub struct Sandbox {
     plan: Plan,
     /// The rules of Landlock, if the kernel has it.
     rules: RefCell<Option<OwnedFd>>,
+    /// Their number, for children: to borrow is to write, and each child would have a copy of the page.
+    entry: Cell<Option<RawFd>>,
     /// The filter of system calls; empty for none.
     filter: Vec<libc::sock_filter>,
     /// The kernel takes no filter.
@@ -91,7 +93,8 @@ impl Sandbox {
         nix::sys::prctl::set_no_new_privs().map_err(|error| Error::os("give up", "new privileges", error))?;
         let rules = RefCell::new(rules(&plan)?);
         let filter = if plan.has_filter() { calls::filter(plan.calls, &plan.listeners)? } else { Vec::new() };
-        let mut sandbox = Sandbox { alone: !plan.programs, plan, rules, filter, unfiltered: false };
+        let entry = Cell::new(number(&rules.borrow()));
+        let mut sandbox = Sandbox { alone: !plan.programs, plan, rules, entry, filter, unfiltered: false };
         let findings = sandbox.probe()?;
         Ok((sandbox, findings))
     }
@@ -105,8 +108,13 @@ impl Sandbox {
     pub fn renew(&self, change: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let new = if self.rules.borrow().is_some() { rules(&self.plan)? } else { None };
         change()?;
-        self.rules.replace(new);
+        self.replace(new);
         Ok(())
+    }
+
+    fn replace(&self, rules: Option<OwnedFd>) {
+        self.entry.set(number(&rules));
+        self.rules.replace(rules);
     }
 
     /// What the kernel would not give, in words; empty when there is nothing.
@@ -129,12 +137,16 @@ impl Sandbox {
 
     fn enter_rules(&self) -> bool {
         // The rules are closed behind us: they can be added to, and siblings are still to come.
-        self.rules.borrow().as_ref().is_none_or(sys::enter_landlock)
+        self.entry.get().is_none_or(sys::enter_landlock)
     }
 
     fn enter_filter(&self) -> bool {
         self.filter.is_empty() || sys::enter_filter(&self.filter)
     }
+}
+
+fn number(rules: &Option<OwnedFd>) -> Option<RawFd> {
+    rules.as_ref().map(AsRawFd::as_raw_fd)
 }
 
 /// The rules of Landlock; `None` where the kernel has none.

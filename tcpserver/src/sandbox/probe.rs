@@ -149,7 +149,7 @@ impl Sandbox {
             return Err(Error::new("try the sandbox in", "a child", "it ended before it said anything"));
         };
         if *rules != ENTERED {
-            self.rules.replace(None);
+            self.replace(None);
         }
         if *filter != ENTERED {
             self.filter.clear();

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use connection::Handler;
+use connection::{Handler, Host};
 
-use super::Nest;
+use super::{Nest, alarm_clock};
 use crate::admit::{self, Admitted};
 use crate::listen::Listener;
 use crate::porter::Porter;
@@ -44,7 +44,10 @@ fn serve(
     // Nor may it keep a connection of somebody else from ending.
     porter.descriptors().for_each(sys::close);
     nest.enter_sandbox();
-    let connection = admit::connection(from, admitted, nest.access_log, nest.host);
+    // A clock of its own: the supervisor's lies in a page that would be copied.
+    let alarm = alarm_clock(true);
+    let host = Host { alarm: &alarm, ..*nest.host };
+    let connection = admit::connection(from, admitted, nest.access_log, &host);
     nest.host.title.inspect(|title| title.serve(&connection.peer));
     // The kernel closes the connection.
     sys::exit(handler.serve(&connection).status())

@@ -1,7 +1,7 @@
 //! Entering a sandbox in a fresh child, and trying its walls.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::RawFd;
 use std::ptr;
 
 use libc::c_int;
@@ -11,10 +11,10 @@ use super::raw;
 
 /// Has this process, for good, do no more than these rules of Landlock say (landlock_restrict_self(2)), and closes them.
 /// The caller owns them no more: it is a child that leaves by `exit`, and its parent's copy stays.
-pub fn enter_landlock(rules: &OwnedFd) -> bool {
+pub fn enter_landlock(rules: RawFd) -> bool {
     // SAFETY: the call takes numbers.
-    let entered = unsafe { raw::call(libc::SYS_landlock_restrict_self, [rules.as_raw_fd() as usize, 0, 0, 0, 0]) };
-    super::close(rules.as_raw_fd());
+    let entered = unsafe { raw::call(libc::SYS_landlock_restrict_self, [rules as usize, 0, 0, 0, 0]) };
+    super::close(rules);
     entered.is_ok()
 }
 

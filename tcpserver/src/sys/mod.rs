@@ -10,6 +10,7 @@ mod page;
 mod process;
 mod queue;
 mod raw;
+mod rseq;
 mod shared;
 mod sink;
 mod stack;
@@ -38,6 +39,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 pub use page::{published_page, shared_page};
 pub use process::signal_process;
 pub use queue::queue;
+pub use rseq::forget_processor;
 
 pub use shared::Shared;
 pub use sink::{Beginnings, Sink, is_file};
@@ -352,16 +354,11 @@ pub fn shared_lost() -> io::Result<&'static Lost> {
 
 fn map<T>(len: usize, flags: c_int) -> io::Result<*mut T> {
     let bytes = len.checked_mul(mem::size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
-    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    let hint = if flags == libc::MAP_SHARED { page::beside_data(bytes) } else { ptr::null_mut() };
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that exists: without MAP_FIXED
+    // the hint is one.
     let address = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            bytes.max(1),
-            libc::PROT_READ | libc::PROT_WRITE,
-            flags | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
+        libc::mmap(hint, bytes.max(1), libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_ANONYMOUS, -1, 0)
     };
     if address == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(address.cast()) }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::{mem, ptr};
 
 use libc::{c_int, c_void};
@@ -12,6 +14,23 @@ use nix::unistd::ftruncate;
 use super::map;
 use crate::spawn::notice::{Notice, Tally};
 
+/// Where a mapping of so many bytes that children share would best lie: right above our own data. What lies there costs a
+/// child no page of page tables that it does not have already; anywhere else it may be two. The kernel takes it for a hint,
+/// and chooses another place where there is something. Null for more than a page.
+pub(super) fn beside_data(bytes: usize) -> *mut c_void {
+    const PAGE: usize = mem::size_of::<Tally>();
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" {
+        /// The end of the program's data, by the linker.
+        static _end: u8;
+    }
+    if bytes > PAGE {
+        return ptr::null_mut();
+    }
+    let first = (&raw const _end).addr().next_multiple_of(PAGE);
+    ptr::without_provenance_mut(first + TAKEN.fetch_add(PAGE, Relaxed))
+}
+
 /// A page that whoever makes it can write to, and the same page as its children see it: they cannot write to it, nor make
 /// it writable. Never freed.
 ///
@@ -21,12 +40,12 @@ pub fn published_page() -> io::Result<(&'static Notice, &'static Notice)> {
     let size = mem::size_of::<Notice>();
     let file = memfd_create(c"tine-notice", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     ftruncate(&file, size as i64)?;
-    let map = |protection: c_int| {
-        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
-        let address = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    let map = |hint: *mut c_void, protection: c_int| {
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists: the hint is one.
+        let address = unsafe { libc::mmap(hint, size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         if address == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(address.cast::<Notice>()) }
     };
-    let ours = map(libc::PROT_READ | libc::PROT_WRITE)?;
+    let ours = map(ptr::null_mut(), libc::PROT_READ | libc::PROT_WRITE)?;
     // SAFETY: the mapping was just made, and is as long. Children never touch it: they know the other one.
     let failed = unsafe { libc::madvise(ours.cast::<c_void>(), size, libc::MADV_DONTFORK) } != 0;
     if failed {
@@ -34,7 +53,7 @@ pub fn published_page() -> io::Result<(&'static Notice, &'static Notice)> {
     }
     let all = SealFlag::F_SEAL_FUTURE_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(all))?;
-    let theirs = map(libc::PROT_READ)?;
+    let theirs = map(beside_data(size), libc::PROT_READ)?;
     // SAFETY: both mappings were just made, zeroed, as large as a Notice, page-aligned as it must be, and are never
     // unmapped. It is made of atomic integers: zeroes are valid, and so is what is written through the other mapping.
     // Nothing writes through `theirs`.

@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
 
-use libc::{c_int, c_void};
+use libc::c_int;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
+use super::page::beside_data;
 use crate::scoreboard::{Header, Row, Slot};
 
 const PAGE: usize = mem::size_of::<Slot>();
@@ -42,7 +43,7 @@ impl Shared {
         ftruncate(&file, i64::try_from(end).map_err(|_| io::ErrorKind::OutOfMemory)?)?;
         // Nobody can make it shorter, so that to read it never fails.
         fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL))?;
-        let start = map(None, end, libc::MAP_SHARED, &file, 0)?;
+        let start = map(Place::Anywhere, end, libc::MAP_SHARED, &file, 0)?;
         // SAFETY: the range is the mapping that was just made. Children do not inherit it.
         if unsafe { libc::madvise(start.as_ptr().cast(), end, libc::MADV_DONTFORK) } != 0 {
             return Err(io::Error::last_os_error());
@@ -50,7 +51,7 @@ impl Shared {
         let mut shared = Shared { file, start, rows, slots, window: None };
         if slots > 0 {
             let at = shared.offset(0)?;
-            shared.window = Some(map(None, PAGE, libc::MAP_SHARED, &shared.file, at)?.cast());
+            shared.window = Some(map(Place::BesideData, PAGE, libc::MAP_SHARED, &shared.file, at)?.cast());
         }
         Ok(shared)
     }
@@ -64,7 +65,7 @@ impl Shared {
             return Err(invalid());
         }
         // Private and writable: what the other writes is seen, and a reference to it may be what references are here.
-        let start = map(None, len, libc::MAP_PRIVATE, &file, 0)?;
+        let start = map(Place::Anywhere, len, libc::MAP_PRIVATE, &file, 0)?;
         let mut shared = Shared { file, start, rows: 0, slots: 0, window: None };
         let (rows, slots) = shape(shared.header())?;
         if extent(rows, slots).is_none_or(|(_, end)| end > len) {
@@ -110,7 +111,7 @@ impl Shared {
     pub fn hand_out(&self, slot: usize) -> io::Result<()> {
         let at = self.offset(slot)?;
         match self.window {
-            Some(window) => map(Some(window.cast()), PAGE, libc::MAP_SHARED, &self.file, at).map(drop),
+            Some(window) => map(Place::Over(window.cast()), PAGE, libc::MAP_SHARED, &self.file, at).map(drop),
             None => Ok(()),
         }
     }
@@ -121,13 +122,26 @@ impl Shared {
     }
 }
 
-/// Maps a part of the file, in place of what `over` says or anywhere.
-fn map(over: Option<NonNull<u8>>, len: usize, flags: c_int, file: &OwnedFd, at: i64) -> io::Result<NonNull<u8>> {
-    let (address, fixed) = over.map_or((std::ptr::null_mut(), 0), |over| (over.as_ptr(), libc::MAP_FIXED));
+/// Where a part of the file is mapped.
+enum Place {
+    Anywhere,
+    /// If that is free, otherwise anywhere.
+    BesideData,
+    /// In place of what is there.
+    Over(NonNull<u8>),
+}
+
+/// Maps a part of the file.
+fn map(place: Place, len: usize, flags: c_int, file: &OwnedFd, at: i64) -> io::Result<NonNull<u8>> {
+    let (address, fixed) = match place {
+        Place::Anywhere => (std::ptr::null_mut(), 0),
+        Place::BesideData => (beside_data(len), 0),
+        Place::Over(there) => (there.as_ptr().cast(), libc::MAP_FIXED),
+    };
     let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: where an address is given, it is the window's: a page that belongs to a `Shared` and that is only ever
-    // replaced by another page of the same file. A new mapping elsewhere touches nothing that exists.
-    let mapped = unsafe { libc::mmap(address.cast::<c_void>(), len, access, flags | fixed, file.as_raw_fd(), at) };
+    // SAFETY: where something is replaced, it is the window: a page that belongs to a `Shared` and that is only ever
+    // replaced by another page of the same file. Otherwise an address is a hint, and what exists is not touched.
+    let mapped = unsafe { libc::mmap(address, len, access, flags | fixed, file.as_raw_fd(), at) };
     if mapped == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
