@@ -265,7 +265,8 @@ fn resources_of_children_are_limited() {
         [(Mode::OneShot, &[][..]), (Mode::OneShot, &["--per-ip", "100"]), (Mode::Fork, &[]), (Mode::Vfork, &[])]
     {
         let limits = limit.iter().flat_map(|limit| ["--limit", limit]);
-        let options: Vec<&str> = limits.chain(more.iter().copied()).collect();
+        // On a busy machine a held connection may idle long.
+        let options: Vec<&str> = limits.chain(more.iter().copied()).chain(["--idle-timeout", "120"]).collect();
         let server = launch::serve(mode, 3, &options, site.path());
         let mut client = server.connect();
         client.get("/index.html").expect(200);
