@@ -39,7 +39,7 @@ fn the_options_that_documents_name_exist() {
     }
     assert!(known.len() > 60, "{known:?}");
     // The benchmarks are not built for a test: what they take stands in their sources.
-    for name in ["peers/main.rs", "scale/main.rs", "laboratory.rs"] {
+    for name in ["peers/main.rs", "scale/main.rs", "laboratory.rs", "reaction.rs"] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(name);
         known.extend(options(&fs::read_to_string(source).expect("read a benchmark")));
     }

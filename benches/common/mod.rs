@@ -42,14 +42,6 @@ pub fn free_address() -> Result<SocketAddr> {
     listener.and_then(|listener| listener.local_addr()).map_err(|error| format!("unable to find a free port: {error}"))
 }
 
-/// nginx's directories of its own, which would else be the system's.
-pub fn nginx_temporary(directory: &Path) -> String {
-    let directory = directory.display();
-    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("    {name}_temp_path {directory}/nginx-{name};\n"))
-        .concat()
-}
-
 /// The head of a configuration for Apache with the prefork module, which refuses to be root.
 pub fn apache_head(address: SocketAddr, directory: &Path) -> String {
     let directory = directory.display();

@@ -13,6 +13,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod exec;
+#[path = "../common/nginx.rs"]
+mod nginx;
 mod options;
 mod peer;
 mod place;

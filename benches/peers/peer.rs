@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
-use crate::common::{Result, Server, apache_head, find, free_address, mortal, nginx_temporary};
+use crate::common::{Result, Server, apache_head, find, free_address, mortal};
+use crate::nginx;
 use crate::options::Options;
 use crate::place::Place;
 
@@ -129,7 +130,7 @@ fn start_tine(words: &[&str], options: &Options, place: &Place) -> Result<Server
 fn nginx(address: SocketAddr, place: &Place) -> String {
     let (directory, root) = (place.directory.display(), place.root.display());
     let user = if geteuid().is_root() { "user root;" } else { "" };
-    let temporary = nginx_temporary(&place.directory);
+    let temporary = nginx::temporary(&place.directory);
     format!(
         "daemon off; {user}
 worker_processes {WORKERS};

@@ -14,6 +14,8 @@ mod common;
 mod hold;
 mod limits;
 mod memory;
+#[path = "../common/nginx.rs"]
+mod nginx;
 mod report;
 mod run;
 mod subject;

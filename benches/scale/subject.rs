@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::{Result, Server, apache_head, find, free_address, mortal, nginx_temporary};
+use crate::common::{Result, Server, apache_head, find, free_address, mortal};
 use crate::hold;
 use crate::limits::{MARGIN, descriptors};
+use crate::nginx;
 
 /// A server to be held to the others.
 pub struct Subject {
@@ -166,7 +167,7 @@ fn nginx(address: SocketAddr, directory: &Path, root: &Path, room: u64) -> Resul
     // Two workers, or as many as may open so many descriptors, though not all have equal parts.
     let most = descriptors()?;
     let workers = if room + MARGIN <= most { 2 } else { (2 * room).div_ceil(most) };
-    let (own, temporary) = (most.min(room + MARGIN), nginx_temporary(directory));
+    let (own, temporary) = (most.min(room + MARGIN), nginx::temporary(directory));
     let (directory, root) = (directory.display(), root.display());
     Ok(format!(
         "daemon off; user root;
