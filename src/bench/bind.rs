@@ -37,8 +37,12 @@ pub const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// All of 127.0.0.0/8 is this machine, and hardly anybody uses this part.
-const MANY_PORTS: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
+/// All of 127.0.0.0/8 is this machine, and hardly anybody uses this part. Ports that are free are looked for: another run at
+/// the same time has another address.
+fn many_ports() -> Ipv4Addr {
+    let [high, low] = (std::process::id() as u16).to_be_bytes();
+    Ipv4Addr::new(127, 77, high, low)
+}
 const MANY_ADDRESSES: Ipv4Addr = Ipv4Addr::new(127, 78, 0, 0);
 
 fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
@@ -52,8 +56,8 @@ fn run(plan: &Plan, recorder: &mut Recorder) -> Result<(), Trouble> {
         ports.fill(step).and_then(|()| addresses.fill(step)).map_err(trouble("bind", &object))?;
         meter
             .rounds(plan, plan.pick(200, 50), |meter| {
-                timed(meter, "port 0", SocketAddrV4::new(MANY_PORTS, 0))?;
-                timed(meter, "a named port", SocketAddrV4::new(MANY_PORTS, ports.free()?))?;
+                timed(meter, "port 0", SocketAddrV4::new(many_ports(), 0))?;
+                timed(meter, "a named port", SocketAddrV4::new(many_ports(), ports.free()?))?;
                 timed(meter, "a shared port", addresses.next())
             })
             .map_err(trouble("bind", &object))?;
@@ -86,7 +90,7 @@ struct Ports {
 impl Ports {
     fn fill(&mut self, count: u32) -> Result<(), Errno> {
         while self.held.len() < count as usize {
-            self.held.push(bound(SocketAddrV4::new(MANY_PORTS, 0))?);
+            self.held.push(bound(SocketAddrV4::new(many_ports(), 0))?);
         }
         Ok(())
     }
@@ -95,7 +99,7 @@ impl Ports {
     fn free(&mut self) -> Result<u16, Errno> {
         loop {
             self.last = if (20_000..30_000).contains(&self.last) { self.last + 1 } else { 20_000 };
-            match bound(SocketAddrV4::new(MANY_PORTS, self.last)) {
+            match bound(SocketAddrV4::new(many_ports(), self.last)) {
                 Err(Errno::EADDRINUSE) => {}
                 tried => return tried.map(|_| self.last),
             }

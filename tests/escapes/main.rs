@@ -10,12 +10,15 @@ mod shell;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use acts::{Act, Expect, ROWS};
 use common::scratch::{is_root, reachable_by_nobody, set_mode};
 use common::{BOUND, Client, Scratch, Server, built, holds_within, process, say, wait_until};
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use shell::{Answer, Shell, Targets};
 
 /// A service whose children are ours, and all that they could be turned against.
@@ -23,9 +26,19 @@ struct Stage {
     /// Somebody who is served meanwhile.
     bystander: Client,
     server: Server,
+    _group: Group,
     targets: Targets,
     _listeners: (TcpListener, UnixListener, UnixListener),
     _places: [Scratch; 2],
+}
+
+/// The process group of a service: what a child has become that ended its supervisor and let go of being ended with it.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
 }
 
 impl Stage {
@@ -43,8 +56,9 @@ impl Stage {
         let program = built("tine").with_file_name("examples").join("hostile");
         assert!(program.exists(), "{} is missing; `cargo build --examples` makes it", program.display());
         let mut command = Command::new(program);
-        command.arg(mode).arg(site.path()).arg(user);
+        command.arg(mode).arg(site.path()).arg(user).process_group(0);
         let server = Server::ready(command);
+        let _group = Group(Pid::from_raw(server.pid().cast_signed()));
         let bystander = server.connect();
         let (supervisor, sibling) = (server.pid(), server.child_of(&bystander));
         let shares = |what: &String| what.starts_with("socket:") || what.contains("eventfd");
@@ -54,7 +68,7 @@ impl Stage {
         let shared = shared().map(|(number, _)| number.into()).collect();
         let targets = Targets { supervisor, sibling, shared, site: site.path().into(), secret, port, unix, name };
         let _listeners = (tcp, by_path, by_name.expect("listen"));
-        Stage { bystander, server, targets, _listeners, _places: [site, elsewhere] }
+        Stage { bystander, server, _group, targets, _listeners, _places: [site, elsewhere] }
     }
 
     /// Has a fresh connection's child try it. Afterwards others must be served, by the supervisor that was there.
