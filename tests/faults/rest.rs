@@ -1,9 +1,9 @@
 //! A server at rest: what it was before the harm, it is again.
 
-use std::{process::Command, thread, time::Duration};
+use std::{collections::BTreeSet, process::Command, thread, time::Duration};
 
 use crate::{
-    common::{BOUND, Mode, Server, holds_within, process, run, tine},
+    common::{BOUND, Mode, Server, holds_within, process, run, tine, wait_until},
     harness::CHILDREN,
     load::Load,
 };
@@ -21,9 +21,13 @@ pub struct Rest {
 impl Rest {
     pub fn of(server: &Server, mode: Mode) -> Rest {
         server.settles(mode, CHILDREN);
-        // A child that serves holds more: the least is what one holds that waits. Who has gone meanwhile holds nothing.
-        let held = server.children().into_iter().map(|child| process::descriptors(child.pid).len());
-        let child = held.filter(|&held| held > 0).min();
+        // One that comes to the world or leaves it holds more than one that waits, or less.
+        let mut held = BTreeSet::new();
+        wait_until("all children hold as much", || {
+            held = server.children().into_iter().map(|child| process::descriptors(child.pid).len()).collect();
+            held.len() <= 1
+        });
+        let child = held.pop_first();
         Rest { descriptors: kinds(server.pid()), child }
     }
 
