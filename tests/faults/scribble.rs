@@ -14,7 +14,7 @@ use rustix::{
 };
 
 use crate::{
-    common::{process, server::send, wait_until},
+    common::{Mode, process, server::send, wait_until},
     harness::{Scenario, Stage},
 };
 
@@ -28,6 +28,10 @@ pub fn a_child_scribbles() -> Scenario {
                 // In the middle of a head it is not asked to make room.
                 intruder.send("GET / HTTP/1.1\r\nHost: lo");
                 let child = stage.server.child_of(&intruder);
+                // Until it has become another program its memory is the supervisor's, and the code too.
+                wait_until("it runs the handler", || {
+                    stage.mode != Mode::Vfork || process::find(child).is_some_and(|it| it.name == "tine-http")
+                });
                 scribble(stage, child);
                 let so_far = stage.load.answered();
                 wait_until("others are served meanwhile", || stage.load.answered() > so_far + 20);
