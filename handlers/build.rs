@@ -32,6 +32,8 @@ fn main() {
     if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") && !keep {
         println!("cargo::rustc-link-arg-bins={STRIP}");
     }
-    let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/{LAYOUT}");
+    // A checkout that is moved takes its `target` along, and this text with it: of its places cargo corrects only this one.
+    let folder = std::env::var("OUT_DIR").expect("cargo sets it");
+    std::fs::copy(LAYOUT, format!("{folder}/link.ld")).expect("copy the layout");
+    println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/link.ld");
 }

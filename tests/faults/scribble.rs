@@ -28,9 +28,11 @@ pub fn a_child_scribbles() -> Scenario {
                 // In the middle of a head it is not asked to make room.
                 intruder.send("GET / HTTP/1.1\r\nHost: lo");
                 let child = stage.server.child_of(&intruder);
-                // Until it has become another program its memory is the supervisor's, and the code too.
-                wait_until("it runs the handler", || {
-                    stage.mode != Mode::Vfork || process::find(child).is_some_and(|it| it.name == "tine-http")
+                // Until it has shed what is the supervisor's, or become another program, nobody's bytes are read in it:
+                // then it waits for the rest of the head.
+                wait_until("it waits for the rest of the head", || {
+                    let program = |name: &str| stage.mode != Mode::Vfork || name == "tine-http";
+                    process::find(child).is_some_and(|it| it.state == 'S' && program(&it.name))
                 });
                 scribble(stage, child);
                 let so_far = stage.load.answered();
