@@ -1,5 +1,6 @@
 //! A server: from addresses to a supervised service.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -208,19 +209,20 @@ impl Server {
         let (progress, title) = (board.and_then(Board::own).map(Slot::progress), self.title.as_ref());
         let host = Host { progress, title, ..child_host(&alarm, &reader) };
         let (sandbox, resources, private) = (self.sandbox.as_deref(), &*self.resources, Private::new());
-        let nest = Nest { one_thread, signals: &signals, host: &host, access_log, board, sandbox, resources, private };
+        let (signals, host, stack) = (&signals, &host, Cell::new(0));
+        let nest = Nest { one_thread, signals, host, access_log, board, sandbox, resources, private, stack };
         let (crew, limit) = match mode {
             Mode::Fork(handler) => (Crew::Fork(handler), self.limits.connections),
             Mode::Vfork(program) => {
                 let program = program.titled(title.is_some());
-                (Crew::Vfork(Box::new(program.prepare(&signals, resources, self.log.sink()))), self.limits.connections)
+                (Crew::Vfork(Box::new(program.prepare(signals, resources, self.log.sink()))), self.limits.connections)
             }
             Mode::Ucspi(service) => {
-                (Crew::Ucspi(Box::new(service.prepare(&signals, self.log.sink()))), self.limits.connections)
+                (Crew::Ucspi(Box::new(service.prepare(signals, self.log.sink()))), self.limits.connections)
             }
             Mode::Prefork { handler, size, reuse } => {
                 let board = board.ok_or_else(|| Error::new("make", "a pool", "it has no scoreboard"))?;
-                (Crew::Pool(Box::new(Pool::new(handler, board, size, reuse)?)), size.max_children as usize)
+                (Crew::Pool(Pool::new(handler, board, size, reuse)?), size.max_children as usize)
             }
         };
         // A pool's children accept for themselves, and nobody can stand before them, unless that is asked for.

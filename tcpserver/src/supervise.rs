@@ -51,10 +51,11 @@ const HURRY: u64 = 10_000;
 const DROPPED: u32 = 10;
 
 /// What makes children, in each mode.
+#[expect(clippy::large_enum_variant, reason = "what the supervisor writes lies together: see sys::own_stack")]
 pub(crate) enum Crew<'a> {
     Fork(&'a mut dyn Handler),
     Vfork(Box<Starter>),
-    Pool(Box<Pool<'a>>),
+    Pool(Pool<'a>),
     Ucspi(Box<Door>),
 }
 
@@ -160,6 +161,7 @@ impl<'a> Supervisor<'a> {
     /// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are
     /// served.
     pub(crate) fn run(mut self, ready: impl FnOnce(&[Listener])) {
+        self.nest.stack.set((&raw const self).addr() + size_of::<Self>() - 1);
         while self.fill() {}
         self.log.flush();
         ready(&self.listeners);

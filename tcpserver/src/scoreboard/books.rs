@@ -9,8 +9,9 @@ use crate::sys::{self, Peer};
 pub(crate) struct Books {
     pub(super) board: Option<&'static Board>,
     pub(crate) counters: &'static Counters,
-    /// Rows without a child: given back, and never used.
-    free: Vec<u32>,
+    /// Rows without a child: the first of those that were given back, each of which names the next, and how many were ever
+    /// used. No list of our own: children would inherit it.
+    free: Option<u32>,
     fresh: u32,
     /// Whether somebody wants to know how long it takes to make a child.
     timed: bool,
@@ -20,7 +21,7 @@ impl Books {
     /// Without a board, what is counted is read by nobody else.
     pub(crate) fn new(board: Option<&'static Board>, timed: bool) -> Self {
         let counters = board.map_or_else(|| Box::leak(Box::default()), Board::counters);
-        Books { board, counters, free: Vec::new(), fresh: 0, timed }
+        Books { board, counters, free: None, fresh: 0, timed }
     }
 
     fn row(&self, place: u32) -> Option<&'static Row> {
@@ -54,11 +55,13 @@ impl Books {
         if self.board.is_none() {
             return 0;
         }
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.fresh += 1;
-            self.fresh - 1
-        });
-        if let Some(row) = self.row(place) {
+        let place = self.free.unwrap_or(self.fresh);
+        let row = self.row(place);
+        match self.free {
+            Some(_) => self.free = row.and_then(Row::next),
+            None => self.fresh += 1,
+        }
+        if let Some(row) = row {
             row.begin(pid, now, true, peer);
         }
         place
@@ -69,13 +72,13 @@ impl Books {
         self.counters.ended(ended);
         let Some(board) = self.board else { return };
         if let Some(row) = self.row(child.slot) {
-            row.end();
+            row.end(self.free);
         }
         if let Some(slot) = board.shared.slots().get(child.slot as usize) {
             let (done, retired) = (slot.claims(age), &self.counters.retired);
             retired.iter().zip(done).for_each(|(retired, done)| retired.add(done));
         } else {
-            self.free.push(child.slot);
+            self.free = Some(child.slot);
         }
     }
 }

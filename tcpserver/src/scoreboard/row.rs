@@ -11,7 +11,8 @@ use crate::sys::Peer;
 pub struct Row {
     /// Its process number; 0 for none.
     pid: AtomicU64,
-    /// When it was made, in microseconds of the monotonic clock.
+    /// When it was made, in microseconds of the monotonic clock. In a place without a child: the next such place, and one
+    /// more; 0 for none.
     since: AtomicU64,
     /// Its client, where the supervisor accepted the connection.
     client: Whom,
@@ -27,10 +28,17 @@ impl Row {
         self.pid.store(pid.unsigned_abs().into(), Relaxed);
     }
 
-    /// It was reaped.
-    pub fn end(&self) {
+    /// It was reaped. Behind this place in the list of those without a child is `next`.
+    pub fn end(&self, next: Option<u32>) {
         self.pid.store(0, Relaxed);
         self.client.clear();
+        self.since.store(next.map_or(0, |next| u64::from(next) + 1), Relaxed);
+    }
+
+    /// Which place without a child comes after this one.
+    #[must_use]
+    pub fn next(&self) -> Option<u32> {
+        u32::try_from(self.since.load(Relaxed).checked_sub(1)?).ok()
     }
 
     /// The child's process number, if there is one.

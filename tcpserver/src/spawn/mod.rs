@@ -92,11 +92,14 @@ pub(crate) struct Nest<'a> {
     /// How much they may use.
     pub(crate) resources: &'a [ResourceLimit],
     pub(crate) private: Private,
+    /// The last byte on the stack that the supervisor writes to while it supervises.
+    pub(crate) stack: Cell<usize>,
 }
 
 impl Nest<'_> {
-    /// In a child, first of all: what the supervisor keeps to itself is closed.
+    /// In a child, first of all: what the supervisor works with is copied or closed.
     pub(crate) fn leave(&self) {
+        sys::own_stack(self.stack.get());
         if let Some(board) = self.board {
             sys::close(board.descriptor());
         }

@@ -43,7 +43,7 @@ pub use rseq::forget_processor;
 
 pub use shared::Shared;
 pub use sink::{Beginnings, Sink, is_file};
-pub use stack::wipe_stack;
+pub use stack::{own_stack, wipe_stack};
 pub use table::{Table, counters};
 pub use title::title_space;
 pub use vdso::keep_time_pages;
