@@ -114,6 +114,8 @@ impl Group {
     }
 
     /// What files take that could be read again.
+    // The stack that it needs is none that every look at the memory should step over.
+    #[inline(never)]
     fn cached(&self) -> u64 {
         let mut text = [0; 4096];
         let text = read(&self.detail, &mut text);

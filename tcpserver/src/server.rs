@@ -23,7 +23,7 @@ use crate::signals::Signals;
 use crate::spawn::handed::Handed;
 use crate::spawn::prefork::Pool;
 use crate::spawn::{Mode, Nest, Private, alarm_clock, child_host};
-use crate::supervise::{Crew, Service, Supervisor};
+use crate::supervise::{Crew, Service, supervise};
 use crate::sys::{self, OneThread};
 use crate::window::Window;
 
@@ -252,7 +252,7 @@ impl Server {
         let nest = &nest;
         let service =
             Service { nest, crew, handed, children, limits, listeners, log, floor, porter, books, window, restart };
-        Supervisor::new(service).run(ready);
+        supervise(service, ready);
         Ok(())
     }
 

@@ -119,8 +119,20 @@ pub(crate) struct Supervisor<'a> {
     dropped: Limiter,
 }
 
+/// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are served.
+// In a frame of its own, so that what is written for each child lies together: see `sys::own_stack`.
+#[inline(never)]
+pub(crate) fn supervise(service: Service<'_>, ready: impl FnOnce(&[Listener])) {
+    let mut supervisor = Supervisor::new(service);
+    let last = (&raw const supervisor).addr() + size_of::<Supervisor<'_>>() - 1;
+    supervisor.nest.stack.set(last);
+    supervisor.run(ready);
+}
+
 impl<'a> Supervisor<'a> {
-    pub(crate) fn new(service: Service<'a>) -> Self {
+    // Elsewhere, or the room in which it is put together would lie there, too.
+    #[inline(never)]
+    fn new(service: Service<'a>) -> Self {
         let Service { nest, crew, handed, children, limits, listeners, mut log, floor, porter, books, window, restart } =
             service;
         // The loop writes them before it waits, and before a child could write.
@@ -158,10 +170,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Supervises until the service was told to stop and nobody is left. `ready` is called once, when connections are
-    /// served.
-    pub(crate) fn run(mut self, ready: impl FnOnce(&[Listener])) {
-        self.nest.stack.set((&raw const self).addr() + size_of::<Self>() - 1);
+    fn run(&mut self, ready: impl FnOnce(&[Listener])) {
         while self.fill() {}
         self.log.flush();
         ready(&self.listeners);

@@ -167,6 +167,8 @@ impl Window {
 
 impl Guest {
     /// Goes on with this one; `false` when it is done with.
+    // Not in the supervisor's loop: the stack that it needs would stand there, to be copied for each child.
+    #[inline(never)]
     fn go_on(&mut self, speak: Speak, page: &mut dyn FnMut() -> String, events: &Epoll, place: u64) -> bool {
         let mut bytes = [0; QUESTION];
         if self.answer.is_empty() {
