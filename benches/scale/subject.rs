@@ -39,7 +39,7 @@ pub enum Kind {
 pub const ALL: [Subject; 6] = [
     Subject {
         name: "fork",
-        each: 125.0,
+        each: 108.0,
         kind: Kind::Own,
         command: &["tine", "--mode", "fork", "--max-connections", "N"],
     },
@@ -51,7 +51,7 @@ pub const ALL: [Subject; 6] = [
     },
     Subject {
         name: "prefork",
-        each: 165.0,
+        each: 142.0,
         kind: Kind::Pool,
         command: &["tine", "--mode", "prefork", "--children", "N"],
     },
