@@ -14,7 +14,9 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use common::{Client, Scratch, Server, holds_within, launch, process, strace::Traced, unless_paused, wait_until};
+use common::{
+    Client, Scratch, Server, holds_within, launch, process, server::send, strace::Traced, unless_paused, wait_until,
+};
 
 /// More than the buffers of both sockets hold, so that a child is in the middle of it until the client reads on.
 const LARGE: u64 = 32 << 20;
@@ -182,6 +184,25 @@ fn idle_connections_yield() {
         fifth.send("");
         assert!(server.children().len() <= 4);
         assert!(!server.log().contains("warning"), "{}", server.log());
+    }
+}
+
+/// A child that does not hear, because it is stopped or because it lies, keeps its own connection and nobody else's.
+#[test]
+fn who_does_not_yield_is_passed_over() {
+    let site = site();
+    for how in ["", HANDED] {
+        let server = serve(&format!("--children 3 --idle-timeout 600 {how}"), &site);
+        let deaf = kept(&server);
+        let child = server.child_of(&deaf);
+        wait_until("the child waits", || process::find(child).is_some_and(|process| process.state == 'S'));
+        send(child, Signal::SIGSTOP);
+        let others = [kept(&server), kept(&server)];
+        // The deaf one is the longest idle, and asked first.
+        let newcomers = [kept(&server), kept(&server)];
+        assert!(deaf.is_open() && newcomers.iter().all(Client::is_open), "{how}");
+        assert!(!others.iter().any(Client::is_open), "{how}");
+        send(child, Signal::SIGCONT);
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Child {
     pub started: u64,
     /// Since when it has served its client, likewise; 0 if it has none that the supervisor knows of.
     pub since: u64,
+    /// When it was last asked for a connection that it keeps, likewise; 0 if never.
+    pub asked: u64,
     /// Whether it was told to end, for the time that it has served.
     pub told: Told,
     /// Whether it is of before a reload, and leaves when it has finished.
@@ -118,6 +120,14 @@ impl Children {
         let at = self.find(pid);
         if self.entries[at].pid == pid {
             (self.entries[at].peer, self.entries[at].since) = (peer, now);
+        }
+    }
+
+    /// A child was asked for the connection that it keeps.
+    pub(crate) fn ask(&mut self, pid: i32, now: u64) {
+        let at = self.find(pid);
+        if self.entries[at].pid == pid {
+            self.entries[at].asked = now;
         }
     }
 
