@@ -258,7 +258,8 @@ impl Dynasty {
     }
 }
 
-/// The new one has descriptors 0, 1 and 2, the sockets and what it opened itself; its user, its log, its command line.
+/// The new one has descriptors 0, 1 and 2, the sockets and what it opened itself; its user, its log, its command line; and no
+/// more filters than its predecessor.
 #[test]
 fn nothing_but_the_sockets_crosses() {
     let site = site();
@@ -269,7 +270,8 @@ fn nothing_but_the_sockets_crosses() {
         let count = |pid: u32| process::descriptors(pid).len();
         let user = |pid: u32| {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("read its status");
-            status.lines().filter(|line| line.starts_with("Uid:") || line.starts_with("Gid:")).collect::<String>()
+            let fields = ["Uid:", "Gid:", "NoNewPrivs:", "Seccomp_filters:"];
+            status.lines().filter(|line| fields.iter().any(|field| line.starts_with(field))).collect::<String>()
         };
         let (descriptors, first_user) = (count(server.first.pid()), user(server.first.pid()));
         for _ in 0..3 {

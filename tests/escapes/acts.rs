@@ -111,6 +111,7 @@ pub const ROWS: &[Row] = &[
     Row { what: "run code of its own: executable memory, a program made in memory", expect: [Refused, User, User], acts: &[
         ("mmap", |s| s.call(libc::SYS_mmap, &[0, 4096, 5, 0x22, -1, 0])),
         ("mprotect", |s| s.call(libc::SYS_mprotect, &[s.memory & !4095, 4096, 7])),
+        ("memfd_create", |s| { let name = s.text("x"); s.call(libc::SYS_memfd_create, &[name, 0]) }),
         ("execveat", |s| { let (name, none) = (s.text("x"), s.words(&[0])); s.call(libc::SYS_memfd_create, &[name, 0]).then(|fd| {
             let program = s.bytes(EXITS);
             let empty = s.text("");
@@ -134,9 +135,11 @@ pub const ROWS: &[Row] = &[
         ("move pages", |s| s.call(libc::SYS_move_pages, &[s.at.sibling.into(), 0, 0, 0, 0, 0])),
         ("memory as a file", |s| s.open(format!("/proc/{}/mem", s.at.supervisor), libc::O_RDONLY, 0)),
     ] },
-    Row { what: "change limits, priority or processors of the supervisor or a sibling", expect: [Refused, User, User], acts: &[
+    Row { what: "change limits, priority or processors of the supervisor or a sibling", expect: [Refused, Refused, Refused], acts: &[
         ("prlimit", |s| { let room = s.words(&[0, 0]); s.call(libc::SYS_prlimit64, &[s.at.supervisor.into(), 7, 0, room]) }),
+        ("prlimit of i386", |s| s.call_as_i386(340, &[s.at.supervisor.into(), 7, 0, 0])),
         ("setpriority", |s| s.call(libc::SYS_setpriority, &[0, s.at.sibling.into(), 1])),
+        ("setpriority of all", |s| s.call(libc::SYS_setpriority, &[libc::PRIO_USER.into(), 0, 1])),
         ("sched_setaffinity", |s| { let all = s.words(&[-1]); s.call(libc::SYS_sched_setaffinity, &[s.at.sibling.into(), 8, all]) }),
         ("sched_setscheduler", |s| { let zero = s.words(&[0]); s.call(libc::SYS_sched_setscheduler, &[s.at.sibling.into(), libc::SCHED_BATCH.into(), zero]) }),
         ("ioprio_set", |s| s.call(libc::SYS_ioprio_set, &[1, s.at.sibling.into(), 2 << 13 | 7])),
@@ -170,7 +173,7 @@ pub const ROWS: &[Row] = &[
     Row { what: "write false lines to the log, as many as it likes", expect: [Done, Done, User], acts: &[
         ("write", |s| { let line = s.bytes(LINE); s.call(libc::SYS_write, &[2, line, LINE.len() as i64]) }),
     ] },
-    Row { what: "type into a terminal that is on descriptor 2", expect: [Refused, User, User], acts: &[
+    Row { what: "type into a terminal that is on descriptor 2", expect: [Refused, Refused, User], acts: &[
         ("TIOCSTI", |s| { let byte = s.text("x"); s.call(libc::SYS_ioctl, &[2, libc::TIOCSTI as i64, byte]) }),
         ("TIOCLINUX", |s| { let byte = s.bytes(&[3]); s.call(libc::SYS_ioctl, &[2, libc::TIOCLINUX as i64, byte]) }),
     ] },
@@ -178,18 +181,19 @@ pub const ROWS: &[Row] = &[
         ("mount", |s| { let (site, none) = (s.text(s.at.site.display().to_string()), s.text("")); s.call(libc::SYS_mount, &[none, site, none, libc::MS_SLAVE as i64, 0]) }),
         ("pivot_root", |s| { let root = s.text("/"); s.call(libc::SYS_pivot_root, &[root, root]) }),
     ] },
-    Row { what: "get new namespaces or another root", expect: [Refused, User, User], acts: &[
+    Row { what: "get new namespaces", expect: [Refused, Refused, User], acts: &[
         ("unshare", |s| s.call(libc::SYS_unshare, &[libc::CLONE_NEWUSER.into()])),
         ("setns", |s| s.call(libc::SYS_setns, &[s.own, 0])),
+    ] },
+    Row { what: "get another root", expect: [Refused, User, User], acts: &[
         ("chroot", |s| { let root = s.text("/"); s.call(libc::SYS_chroot, &[root]) }),
     ] },
-    Row { what: "the rest of the kernel: io_uring, bpf, userfaultfd, perf, keys, clocks, modules; calls of i386 and x32", expect: [Refused, User, User], acts: &[
+    Row { what: "the rest of the kernel: io_uring, bpf, userfaultfd, perf, keys, clocks, modules; calls of i386 and x32", expect: [Refused, Refused, User], acts: &[
         ("io_uring", |s| { let room = s.bytes(&[0; 120]); s.call(libc::SYS_io_uring_setup, &[1, room]) }),
         ("bpf", |s| { let map = s.words(&[2 | 4 << 32, 4 | 1 << 32, 0, 0, 0, 0, 0, 0, 0]); s.call(libc::SYS_bpf, &[0, map, 72]) }),
         ("userfaultfd", |s| s.call(libc::SYS_userfaultfd, &[1])),
         ("perf_event_open", |s| { let room = s.words(&[1 | 112 << 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]); s.call(libc::SYS_perf_event_open, &[room, 0, -1, -1, 0]) }),
         ("keyctl", |s| s.call(libc::SYS_keyctl, &[0, -3, 0])),
-        ("memfd_create", |s| { let name = s.text("x"); s.call(libc::SYS_memfd_create, &[name, 0]) }),
         ("PR_SET_DUMPABLE", |s| s.call(libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 1])),
         ("PR_SET_MM", |s| s.call(libc::SYS_prctl, &[libc::PR_SET_MM.into(), libc::PR_SET_MM_BRK.into(), 0, 0, 0])),
         ("personality", |s| s.call(libc::SYS_personality, &[0x0040_0000])),

@@ -191,9 +191,13 @@ fn without_a_sandbox_it_is_done() {
             }
         }
     }
-    // Yama, where it is, keeps relatives from looking, and only root looks at all.
+    // Yama, where it is, keeps relatives from looking, and only root looks at all. Of the rest of the kernel much is root's,
+    // and some of it not even root's in a container.
+    let roots = ["trace", "raise", "change", "the rest", "get new", "type"];
+    let nobodys = ["PR_SET_MM", "settimeofday", "delete_module", "reboot"];
     refused.retain(|act| {
-        is_root() || !(act.starts_with("trace") || act.starts_with("raise") || act.starts_with("change"))
+        let is_roots = roots.iter().any(|row| act.starts_with(row));
+        (is_root() || !is_roots) && !nobodys.iter().any(|name| act.ends_with(name))
     });
     assert_eq!(refused, [""; 0]);
 }

@@ -56,18 +56,21 @@ fn number(name: &str) -> Option<u32> {
 }
 
 /// The architecture by which the numbers are told: its number in ELF, and what else <linux/audit.h> adds to that.
-const ARCHITECTURE: Option<u32> = match () {
+pub(super) const ARCHITECTURE: Option<u32> = match () {
     () if cfg!(target_arch = "x86_64") => Some(0xc000_0000 | libc::EM_X86_64 as u32),
     () if cfg!(target_arch = "aarch64") => Some(0xc000_0000 | libc::EM_AARCH64 as u32),
     () => None,
 };
 
+/// Where the numbers of x32 begin, which are of the same architecture.
+pub(super) const X32: u32 = 0x4000_0000;
+
 /// Where the parts of a call lie (struct seccomp_data, seccomp(2)): its number, its architecture, and the lower and the
 /// upper half of an argument.
-const NUMBER: u32 = 0;
-const FROM: u32 = 4;
+pub(super) const NUMBER: u32 = 0;
+pub(super) const FROM: u32 = 4;
 
-const fn lower(argument: u32) -> u32 {
+pub(super) const fn lower(argument: u32) -> u32 {
     16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 }
 }
 
@@ -77,7 +80,7 @@ const fn upper(argument: u32) -> u32 {
 
 /// What half an argument has to be.
 #[derive(Clone, Copy)]
-enum Test {
+pub(super) enum Test {
     Equal(u32, u32),
     Other(u32, u32),
     Without(u32, u32),
@@ -88,7 +91,7 @@ enum Test {
 pub fn filter(names: &[&str], listeners: &[RawFd]) -> Result<Vec<sock_filter>, Error> {
     let failed = |reason: &str| Error::new("make", "the filter of system calls", reason);
     let architecture = ARCHITECTURE.ok_or_else(|| failed("the numbers of this architecture are not known"))?;
-    let mut code = Backwards(Vec::new());
+    let mut code = Backwards::default();
     let end = |code: &mut Backwards, action: u32| code.put(libc::BPF_RET, action, [0, 0]);
     let kill = end(&mut code, libc::SECCOMP_RET_KILL_PROCESS);
     let deny = end(&mut code, libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned());
@@ -99,19 +102,8 @@ pub fn filter(names: &[&str], listeners: &[RawFd]) -> Result<Vec<sock_filter>, E
     if !listeners.is_empty() {
         calls.insert(libc::SYS_setsockopt as u32, timeouts(listeners));
     }
-    // The numbers in stretches, each with its first one and where it leads: those of x32 are in the last.
-    let mut stretches = vec![(0, deny)];
-    for (number, arguments) in calls {
-        let leads = code.arguments(arguments, allow, deny);
-        stretches.push((number, leads));
-        stretches.push((number + 1, deny));
-    }
-    // Of two that begin with the same number the first is empty, and two that lead to the same place are one.
-    let empty: Vec<bool> = stretches.windows(2).map(|pair| pair[0].0 == pair[1].0).chain([false]).collect();
-    let mut stretches: Vec<_> = stretches.into_iter().zip(empty).filter(|(_, empty)| !empty).map(|(s, _)| s).collect();
-    stretches.dedup_by_key(|(_, leads)| *leads);
-    let root = code.tree(&stretches);
-    debug_assert_eq!(root + 1, code.0.len(), "it follows what loads the number");
+    let leads = calls.into_iter().map(|(number, tests)| (number, code.arguments(tests, allow, deny))).collect();
+    code.table(leads, deny, deny);
     let number = code.load(NUMBER);
     code.put(libc::BPF_JMP | libc::BPF_JEQ, architecture, [number, kill]);
     code.load(FROM);
@@ -152,26 +144,27 @@ fn timeouts(listeners: &[RawFd]) -> Vec<Vec<Test>> {
 }
 
 /// A place in the code, counted from its end.
-type Place = usize;
+pub(super) type Place = usize;
 
 /// A jump between two places, which are known when it is made because the code grows from its end to its start: in the
 /// filter's language all jumps go forwards, by 255 instructions at the most.
-struct Backwards(Vec<(u32, u32, [Place; 2])>);
+#[derive(Default)]
+pub(super) struct Backwards(Vec<(u32, u32, [Place; 2])>);
 
 impl Backwards {
     /// Puts an instruction before the others: its code, its value, and where it leads when it is true and when it is not.
-    fn put(&mut self, code: u32, value: u32, leads: [Place; 2]) -> Place {
+    pub(super) fn put(&mut self, code: u32, value: u32, leads: [Place; 2]) -> Place {
         self.0.push((code, value, leads));
         self.0.len() - 1
     }
 
     /// Loads a part of the call; what was put last follows.
-    fn load(&mut self, part: u32) -> Place {
+    pub(super) fn load(&mut self, part: u32) -> Place {
         self.put(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, part, [0, 0])
     }
 
     /// Leads to `allow` where one of the alternatives is passed; to `deny` otherwise.
-    fn arguments(&mut self, alternatives: Vec<Vec<Test>>, allow: Place, deny: Place) -> Place {
+    pub(super) fn arguments(&mut self, alternatives: Vec<Vec<Test>>, allow: Place, deny: Place) -> Place {
         if alternatives.is_empty() {
             return allow;
         }
@@ -192,6 +185,21 @@ impl Backwards {
         otherwise
     }
 
+    /// Leads the number that was loaded to where the table says, `otherwise` where it says nothing, and those of x32, which
+    /// are above all others, to `x32`.
+    pub(super) fn table(&mut self, table: BTreeMap<u32, Place>, otherwise: Place, x32: Place) {
+        // The numbers in stretches, each with its first one and where it leads.
+        let each = table.into_iter().flat_map(|(number, leads)| [(number, leads), (number + 1, otherwise)]);
+        let stretches: Vec<_> = [(0, otherwise)].into_iter().chain(each).chain([(X32, x32)]).collect();
+        // Of two that begin with the same number the first is empty, and two that lead to the same place are one.
+        let empty: Vec<bool> = stretches.windows(2).map(|pair| pair[0].0 == pair[1].0).chain([false]).collect();
+        let mut stretches: Vec<_> =
+            stretches.into_iter().zip(empty).filter(|(_, empty)| !empty).map(|(s, _)| s).collect();
+        stretches.dedup_by_key(|(_, leads)| *leads);
+        let root = self.tree(&stretches);
+        debug_assert_eq!(root + 1, self.0.len(), "it follows what loads the number");
+    }
+
     /// Leads the number that was loaded to where its stretch does.
     fn tree(&mut self, stretches: &[(u32, Place)]) -> Place {
         let (low, high) = stretches.split_at(stretches.len() / 2);
@@ -207,7 +215,7 @@ impl Backwards {
     }
 
     /// As the kernel wants it; `None` if a jump is too long.
-    fn forwards(self) -> Option<Vec<sock_filter>> {
+    pub(super) fn forwards(self) -> Option<Vec<sock_filter>> {
         let instruction = |(at, &(code, k, leads)): (Place, &(u32, u32, [Place; 2]))| {
             let jump = |to: Place| if at == 0 || code & 7 != libc::BPF_JMP { Ok(0) } else { u8::try_from(at - to - 1) };
             let [jt, jf] = leads.map(jump);
@@ -218,7 +226,7 @@ impl Backwards {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -231,7 +239,7 @@ mod tests {
     }
 
     /// Runs the filter as the kernel does (Documentation/networking/filter.rst), over a struct seccomp_data.
-    fn verdict(filter: &[sock_filter], data: &[u8; 64]) -> u32 {
+    pub fn verdict(filter: &[sock_filter], data: &[u8; 64]) -> u32 {
         let (mut at, mut loaded, mut steps) = (0, 0, 0);
         loop {
             let sock_filter { code, jt, jf, k } = filter[at];
@@ -254,7 +262,7 @@ mod tests {
         }
     }
 
-    fn call(number: u32, architecture: u32, arguments: [u64; 6]) -> [u8; 64] {
+    pub fn call(number: u32, architecture: u32, arguments: [u64; 6]) -> [u8; 64] {
         let mut data = [0; 64];
         data[..4].copy_from_slice(&number.to_ne_bytes());
         data[4..8].copy_from_slice(&architecture.to_ne_bytes());

@@ -3,16 +3,18 @@
 //! Everything is made ready before there is a child: the rules of Landlock are a descriptor, the filter a program. A child
 //! enters both at its birth and never leaves them, so that no connection pays for it. The supervisor itself stays
 //! outside, for it makes processes, opens logs and may become another program; it only gives up new privileges
-//! (PR_SET_NO_NEW_PRIVS), without which an ordinary user may not restrict itself.
+//! (PR_SET_NO_NEW_PRIVS), without which an ordinary user may not restrict itself, and what nobody in the service does, which
+//! all that come of it inherit (`service`).
 //!
 //! To enter Landlock takes the kernel some microseconds, to take in a filter some forty, because it is compiled anew for
-//! each process. So a child that serves one connection alone has no filter unless it is asked for ([`Plan::strict`]): what
-//! is left open by that is told by [`probe`].
+//! each process; to inherit one takes nothing. So a child that serves one connection alone has no filter of its own unless
+//! it is asked for ([`Plan::strict`]): what is left open by that is told by [`probe`].
 //!
 //! Forbidden calls fail with EPERM: a child that was merely forgotten in a list answers with an error rather than dying.
 
 mod calls;
 pub mod probe;
+mod service;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -22,6 +24,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     Scope,
 };
+use nix::errno::Errno;
 
 use crate::error::Error;
 use crate::listen::Listener;
@@ -83,14 +86,20 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes the sandbox of this plan, finds out in a child what it holds, and gives up new privileges for this process
-    /// and all that come of it. A layer that the kernel lacks is left out; the findings say what stays open.
+    /// Makes the sandbox of this plan, and finds out in a child what it holds. This process, and all that come of it, give
+    /// up new privileges, what would change the limits, the priority or the processors of other processes, and, where no
+    /// programs are run, namespaces, mounts, tracing, keys, io_uring, bpf and the like. A layer that the kernel lacks is left out; the findings say what stays open.
     ///
     /// # Errors
     ///
     /// The root cannot be opened, a child cannot be made, or this process has other threads.
     pub fn new(plan: Plan) -> Result<(Sandbox, Vec<Finding>), Error> {
         nix::sys::prctl::set_no_new_privs().map_err(|error| Error::os("give up", "new privileges", error))?;
+        // A program that took over from another one like it has it already.
+        if sys::attempt_limit(None) != Err(Errno::EPERM) {
+            // Where the kernel has no filters that is found out below.
+            let _ = service::filter(plan.programs).is_some_and(|filter| sys::enter_filter(&filter));
+        }
         let rules = RefCell::new(rules(&plan)?);
         let filter = if plan.has_filter() { calls::filter(plan.calls, &plan.listeners)? } else { Vec::new() };
         let entry = Cell::new(number(&rules.borrow()));

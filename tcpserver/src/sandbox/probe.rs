@@ -37,13 +37,24 @@ pub enum Act {
     Signal,
     /// To read the supervisor's memory.
     Trace,
+    /// To change the supervisor's limits.
+    Limit,
     /// To become another program.
     Execute,
 }
 
 /// In the order in which they are tried: the last one may be the end of who tries.
-const ACTS: [Act; 8] =
-    [Act::ReadElsewhere, Act::Write, Act::Connect, Act::Socket, Act::Fork, Act::Signal, Act::Trace, Act::Execute];
+const ACTS: [Act; 9] = [
+    Act::ReadElsewhere,
+    Act::Write,
+    Act::Connect,
+    Act::Socket,
+    Act::Fork,
+    Act::Signal,
+    Act::Trace,
+    Act::Limit,
+    Act::Execute,
+];
 
 impl Act {
     /// As the end of a sentence that begins with who does it.
@@ -57,6 +68,7 @@ impl Act {
             Act::Fork => "make processes",
             Act::Signal => "signal others",
             Act::Trace => "look into others",
+            Act::Limit => "limit others",
             Act::Execute => "execute programs",
         }
     }
@@ -64,7 +76,7 @@ impl Act {
     /// Whether this plan means to forbid it.
     fn is_forbidden(self, plan: &Plan) -> bool {
         match self {
-            Act::Signal | Act::Trace => true,
+            Act::Signal | Act::Trace | Act::Limit => true,
             Act::Socket => plan.has_filter(),
             // A limit on processes does not hold for root.
             Act::Fork => plan.has_filter() || (!plan.programs && !is_root()),
@@ -240,6 +252,7 @@ fn attempt(act: Act) -> Tried {
         },
         Act::Signal => tried(sys::attempt_signal()),
         Act::Trace => tried(sys::attempt_look()),
+        Act::Limit => tried(sys::attempt_limit(Some(std::os::unix::process::parent_id()))),
         Act::Execute => Tried::Unknown,
     }
 }

@@ -73,6 +73,15 @@ pub fn attempt_look() -> Result<(), Errno> {
     result.map(drop).map_err(Errno::from_raw)
 }
 
+/// Tries whether limits of this process could be changed, without doing it (prlimit(2)); `None` for one that there is not.
+pub fn attempt_limit(pid: Option<u32>) -> Result<(), Errno> {
+    let pid = pid.map_or(usize::MAX, |pid| pid as usize);
+    // SAFETY: the call takes numbers; without new limits and without room for the old ones it only asks whether it may.
+    unsafe { raw::call(libc::SYS_prlimit64, [pid, libc::RLIMIT_NOFILE as usize, 0, 0, 0]) }
+        .map(drop)
+        .map_err(Errno::from_raw)
+}
+
 /// Tries to become this program, which gets no arguments and no environment; comes back if it cannot.
 pub fn attempt_execute(path: &CStr) -> Errno {
     let (arguments, environment) = ([path.as_ptr(), ptr::null()], [ptr::null::<u8>()]);

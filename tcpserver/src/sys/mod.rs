@@ -27,7 +27,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 pub use confined::{
-    attempt_execute, attempt_fork, attempt_look, attempt_signal, enter_filter, enter_landlock, forbid_processes, limit,
+    attempt_execute, attempt_fork, attempt_limit, attempt_look, attempt_signal, enter_filter, enter_landlock,
+    forbid_processes, limit,
 };
 use connection::{Clock, Fd, Lost, Pressure, Time};
 pub use descriptor::duplicate;
