@@ -96,14 +96,12 @@ impl Sandbox {
     pub fn new(plan: Plan) -> Result<(Sandbox, Vec<Finding>), Error> {
         nix::sys::prctl::set_no_new_privs().map_err(|error| Error::os("give up", "new privileges", error))?;
         // A program that took over from another one like it has it already.
-        if sys::attempt_limit(None) != Err(Errno::EPERM) {
-            // Where the kernel has no filters that is found out below.
-            let _ = service::filter(plan.programs).is_some_and(|filter| sys::enter_filter(&filter));
-        }
+        let filtered = sys::attempt_limit(None) == Err(Errno::EPERM)
+            || service::filter(plan.programs).is_some_and(|filter| sys::enter_filter(&filter));
         let rules = RefCell::new(rules(&plan)?);
         let filter = if plan.has_filter() { calls::filter(plan.calls, &plan.listeners)? } else { Vec::new() };
         let entry = Cell::new(number(&rules.borrow()));
-        let mut sandbox = Sandbox { alone: !plan.programs, plan, rules, entry, filter, unfiltered: false };
+        let mut sandbox = Sandbox { alone: !plan.programs, plan, rules, entry, filter, unfiltered: !filtered };
         let findings = sandbox.probe()?;
         Ok((sandbox, findings))
     }
