@@ -314,7 +314,7 @@ fn own_copy(place: &Scratch) -> PathBuf {
         let from = tine().with_file_name(name);
         let to = place.join(name);
         // The same file is enough, where it can be had: what is replaced is the name.
-        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).expect("copy the program");
+        fs::hard_link(&from, &to).unwrap_or_else(|_| common::scratch::copy_program(&from, &to));
     }
     place.join("tine")
 }
@@ -371,7 +371,7 @@ fn a_program_that_fails_changes_nothing() {
             send(server.first.pid(), Signal::SIGUSR2);
             let told = "No such file or directory; serving goes on as before";
             wait_until(told, || server.first.log().matches(told).count() == 2);
-            fs::hard_link(tine(), &program).or_else(|_| fs::copy(tine(), &program).map(drop)).expect("copy it");
+            fs::hard_link(tine(), &program).unwrap_or_else(|_| common::scratch::copy_program(&tine(), &program));
             server.look();
             let before = server.followers.len();
             send(server.first.pid(), Signal::SIGUSR2);

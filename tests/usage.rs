@@ -200,7 +200,7 @@ fn a_user_that_one_may_not_become() {
 fn vfork_without_its_executable() {
     let site = site();
     let alone = site.join("tine");
-    fs::copy(tine(), &alone).expect("copy tine alone");
+    scratch::copy_program(&tine(), &alone);
     scratch::set_mode(&alone, 0o755);
     let mut command = Command::new(&alone);
     command.args(["serve", "--mode", "vfork", "--listen", "127.0.0.1:0"]).arg(site.path());

@@ -532,12 +532,18 @@ fn wrong_usage_is_100_and_what_cannot_be_opened_111() {
     }
 }
 
+/// Copies tine-http, as a process of its own: what this one had open for writing, a child that another test makes in that
+/// instant would hold until it executes, and nobody could run the program (ETXTBSY).
+fn copy_http(to: &Path) {
+    assert!(Command::new("cp").arg(HTTP).arg(to).status().unwrap().success());
+}
+
 /// Alone it serves what is plain, and says in one line what it would need for the rest.
 #[test]
 fn without_the_full_one_beside_it() {
     let root = Root::new();
     let alone = root.0.join("tine-http");
-    fs::copy(HTTP, &alone).unwrap();
+    copy_http(&alone);
     let program = alone.to_str().unwrap();
     for arguments in [&["--cgi"][..], &["--listing"], &["--auth", "x"], &["--help"], &["--nothing"], &["/nonexist"]] {
         let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
@@ -556,7 +562,7 @@ fn without_the_full_one_beside_it() {
 fn no_option_is_lost_between_the_two() {
     let root = Root::new();
     let alone = root.0.join("tine-http");
-    fs::copy(HTTP, &alone).unwrap();
+    copy_http(&alone);
     let made = ["listing", "cgi", "cgi-timeout", "auth", "auth-realm", "auth-hook"];
     let types = root.0.join("ten.txt");
     for opt in handlers::protocol("http").unwrap().options {

@@ -129,7 +129,8 @@ fn a_name_that_is_taken_stays_and_ones_own_is_removed() {
     let mut command = Command::new(TCPSERVER);
     command.args(["--listen", &format!("unix:{}", other.display()), "true"]);
     let server = Server::spawn(Scratch::new(), command);
-    wait_until("it listens", || UnixStream::connect(&other).is_ok());
+    // Who is served is served by a supervisor that heeds signals; between bind(2) and that, one would end it.
+    wait_until("it serves", || ask_unix(&other).is_some());
     let status = server.end(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(status.code(), Some(0));
     assert!(!other.exists(), "its name is left");

@@ -100,7 +100,7 @@ fn a_processor_that_is_not_there() {
 fn without_the_handlers_the_rest_is_measured() {
     let alone = Scratch::new();
     let program = alone.join("tine");
-    std::fs::copy(tine(), &program).expect("copy the program");
+    scratch::copy_program(&tine(), &program);
     let words = ["bench", "spawn", "memory", "--quick", "--rounds", "1", "--children", "3", "--out"];
     let output = run(Command::new(&program).args(words).arg(alone.join("out")));
     let said = story(&output);

@@ -32,7 +32,7 @@ fn image() -> Scratch {
     fs::create_dir_all(root.join("bin")).expect("make /bin");
     fs::create_dir_all(root.join("srv/www")).expect("make /srv/www");
     for program in copied.split(' ') {
-        fs::copy(tine().with_file_name(program), root.join("bin").join(program)).expect("copy a program");
+        scratch::copy_program(&tine().with_file_name(program), &root.join("bin").join(program));
     }
     scratch::set_mode(root.path(), 0o755);
     root

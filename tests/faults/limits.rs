@@ -1,11 +1,11 @@
 //! What runs out: descriptors, processes.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, process::Command};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, process::Command, time::Duration};
 
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{Mode, launch, peer, process::descriptors, say, scratch::is_root, server::send, wait_until},
+    common::{Mode, holds_within, launch, peer, process::descriptors, say, scratch::is_root, server::send, wait_until},
     harness::{Scenario, Stage},
 };
 
@@ -33,15 +33,22 @@ pub fn limit(stage: &Stage<'_>, option: &str) {
 pub fn no_descriptors() -> Scenario {
     Scenario {
         harm: |stage| {
-            let all = stage.server.children().into_iter().map(|child| child.pid).chain([stage.server.pid()]);
-            let free = |held: BTreeMap<u32, String>| (3..).find(|number| !held.contains_key(number));
-            // Those who are gone by now hold nothing, and count for nothing.
-            let free = all.map(descriptors).filter(|held| !held.is_empty()).filter_map(free).min().unwrap_or(3);
+            let first_free = || {
+                let all = stage.server.children().into_iter().map(|child| child.pid).chain([stage.server.pid()]);
+                let free = |held: BTreeMap<u32, String>| (3..).find(|number| !held.contains_key(number));
+                // Those who are gone by now hold nothing, and count for nothing.
+                all.map(descriptors).filter(|held| !held.is_empty()).filter_map(free).min().unwrap_or(3)
+            };
             let before = stage.server.log().len();
-            limit(stage, &format!("--nofile={free}:"));
             // A pool's children that find none to accept with leave, and so do those that cannot open a file.
             let told = || stage.server.log()[before..].contains("warning");
-            wait_until("it is told", told);
+            let mut free = u32::MAX;
+            wait_until("it is told", || {
+                // Whoever was just about to close something held more than it needs: then it is looked at again.
+                free = first_free().min(free);
+                limit(stage, &format!("--nofile={free}:"));
+                holds_within(Duration::from_secs(1), told)
+            });
             limit(stage, &format!("--nofile={}:", free + 200));
         },
         verdict: |stage, tally| {
