@@ -88,7 +88,8 @@ pub struct Sandbox {
 impl Sandbox {
     /// Makes the sandbox of this plan, and finds out in a child what it holds. This process, and all that come of it, give
     /// up new privileges, what would change the limits, the priority or the processors of other processes, and, where no
-    /// programs are run, namespaces, mounts, tracing, keys, io_uring, bpf and the like. A layer that the kernel lacks is left out; the findings say what stays open.
+    /// programs are run, namespaces, mounts, tracing, keys, io_uring, bpf and the like. A layer that the kernel lacks is
+    /// left out; the findings say what stays open.
     ///
     /// # Errors
     ///

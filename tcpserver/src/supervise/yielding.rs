@@ -15,10 +15,6 @@ use crate::sys;
 /// Whose client has said nothing for so long, in microseconds, may be asked for too: somewhat more than a handler gives it.
 const SILENCE: u64 = 1_100_000;
 
-/// Who was asked this lately, in microseconds, and keeps its connection may not give it: a child that is stopped, or that
-/// lies about what it does. Others are asked before it.
-const DEAF: u64 = 1_000_000;
-
 impl Supervisor<'_> {
     /// Looks whether clients wait, if it is time to; asks for connections that are between two requests, as many as
     /// clients wait; and publishes the need. `came` says that a listening socket has somebody.
@@ -55,8 +51,8 @@ impl Supervisor<'_> {
     }
 
     /// Asks so many children for the connections that they keep, the longest idle first, and behind these for those whose
-    /// clients have said nothing yet. Says how many of the former, but for those who were asked lately; of the latter some may speak in this instant. Children
-    /// say who that is: whoever lies about it keeps a connection, or loses one.
+    /// clients have said nothing yet. Says how many of the former, but for those who were asked in vain; of the latter some
+    /// may speak in this instant. Children say who that is: whoever lies about it keeps a connection, or loses one.
     fn ask(&mut self, wanted: usize, now: u64) -> usize {
         let Crew::Pool(pool) = &self.crew else { return 0 };
         let yields = |child: &Child| {
@@ -64,7 +60,9 @@ impl Supervisor<'_> {
             let is_busy = if is_handed { child.is_serving() } else { slot.is_busy() };
             let (stage, (_, moved)) = (slot.progress().stage(), slot.progress().times());
             let is_silent = stage == Stage::Waiting && moved != 0 && moved + SILENCE <= now;
-            let is_deaf = child.asked != 0 && child.asked + DEAF > now;
+            // Asked already since it last did anything: stopped, or it lies, and others are asked before it. One that
+            // says that it did something since has not been idle for long.
+            let is_deaf = child.asked != 0 && moved <= child.asked;
             (is_busy && (stage == Stage::Kept || is_silent)).then_some((is_deaf, is_silent, moved, child.pid))
         };
         let mut all: Vec<_> = self.children.iter().filter(|_| wanted > 0).filter_map(yields).collect();
