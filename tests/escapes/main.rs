@@ -190,6 +190,8 @@ fn without_a_sandbox_it_is_done() {
                 stage = None;
             }
         }
+        // A child that has a namespace of its own by now, or is not the same otherwise, tries nothing else.
+        stage = None;
     }
     // Yama, where it is, keeps relatives from looking, and only root looks at all. Of the rest of the kernel much is root's,
     // and some of it not even root's in a container.
